@@ -1,0 +1,1 @@
+"""Telemed: a telemedicine backend. Each folder is one room; ARCHITECTURE.md is the map."""
