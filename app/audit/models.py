@@ -1,0 +1,28 @@
+"""Table `audit_logs`."""
+
+from sqlalchemy import CheckConstraint, Column, Index, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+
+audit_logs = Table(
+    "audit_logs",
+    metadata,
+    clinic_id(),
+    Column("id", Uuid, primary_key=True),
+    # The partition key must be part of every unique key of a partitioned table.
+    Column("occurred_at", Instant, primary_key=True, server_default="now()"),
+    Column("actor_id", Uuid),
+    Column("actor_role", Text),
+    Column("action", Text, nullable=False),
+    Column("entity_type", Text, nullable=False),
+    Column("entity_id", Text),
+    Column("outcome", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    CheckConstraint("outcome IN ('success', 'denied', 'failure')", name="outcome"),
+    Index(None, "clinic_id", "occurred_at", "id"),
+    Index(None, "clinic_id", "entity_id", "occurred_at"),
+    Index(None, "clinic_id", "actor_id", "occurred_at"),
+    postgresql_partition_by="RANGE (occurred_at)",
+)

@@ -1,0 +1,212 @@
+"""The pool, and the three ways to run SQL: `one`, `many` and `execute` in autocommit; `transaction` for the few
+use cases that need several statements.
+
+A single statement in autocommit is one transaction and one round trip: there is nothing to roll back and no time in
+which a connection sits idle inside a transaction (docs/decisions/0001).
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import psycopg
+import psycopg_pool
+from psycopg import rows
+
+from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
+from app.db.statement import Statement
+from app.kit.errors import Unavailable
+from app.observability import context, logs
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
+
+LOCK_TIMEOUT_MS = 2_000
+STATEMENT_TIMEOUT_MS = 5_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
+CONNECT_TIMEOUT_S = 3
+# The server ends a statement after 5 s; past that only a dead wire keeps us waiting.
+ANSWER_TIMEOUT_S = 8
+# A thousand clients on one slot are served from 16 connections in about 3 s; 10 s is a queue that has stopped moving.
+POOL_WAIT_S = 10
+POOL_WAIT_WHEN_DOWN_S = 1
+# After this the pool forgets a failed attempt, and the next request makes a new one: recovery needs no restart.
+RECONNECT_GIVE_UP_S = 1
+# A restart of PostgreSQL breaks all connections at once; one sweep is enough for them.
+REPLACE_PAUSE_S = 1
+TRIES_MAX = 3
+RETRY_PAUSE_S = 0.02
+
+_SYNC_REPLICATION_CANCELED = "01000"
+_log = logs.logger("db")
+
+
+class _Connection(psycopg.AsyncConnection[Any]):
+    """A connection that remembers a warning which makes the outcome of a COMMIT unknown."""
+
+    outcome_is_unknown = False
+
+
+class Session:
+    """Runs statements on one connection."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+
+    async def one(self, statement: Statement[Row], **values: object) -> Row | None:
+        """The first row, or `None`."""
+        cursor = await self._run(statement, values)
+        return await cursor.fetchone()
+
+    async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
+        """All rows, in the statement's order."""
+        cursor = await self._run(statement, values)
+        return await cursor.fetchall()
+
+    async def execute(self, statement: Statement[Any], **values: object) -> int:
+        """The number of rows that were touched."""
+        cursor = await self._run(statement, values)
+        return cursor.rowcount
+
+    async def _run(self, statement: Statement[Row], values: dict[str, object]) -> psycopg.AsyncCursor[Row]:
+        context.count_statement()
+        cursor = self._connection.cursor(row_factory=rows.args_row(statement.row))
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await cursor.execute(statement.text, statement.bind(values), prepare=True)
+
+
+class Database:
+    """A pool of connections that work under the application's role."""
+
+    def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
+        self._is_down = False
+        self._replaced_at = float("-inf")
+        self._pool = psycopg_pool.AsyncConnectionPool(
+            url,
+            connection_class=_Connection,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "options": _session_options(app_role),
+                "application_name": "telemed",
+                "tcp_user_timeout": ANSWER_TIMEOUT_S * 1000,
+            },
+            min_size=1,
+            max_size=pool_max,
+            timeout=POOL_WAIT_S,
+            reconnect_timeout=RECONNECT_GIVE_UP_S,
+            reconnect_failed=self._note_down,
+            configure=_configure,
+            open=False,
+        )
+
+    async def open(self) -> None:
+        """Start to connect; does not wait, so that the process starts while the database is away."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def one(self, statement: Statement[Row], **values: object) -> Row | None:
+        """The first row, or `None`. Raises `ConstraintViolation`, `LockTimeout`, `Unavailable`."""
+        return await self._attempt(statement, lambda session: session.one(statement, **values))
+
+    async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
+        """All rows, in the statement's order. Raises as `one` does."""
+        return await self._attempt(statement, lambda session: session.many(statement, **values))
+
+    async def execute(self, statement: Statement[Any], **values: object) -> int:
+        """The number of rows that were touched. Raises as `one` does."""
+        return await self._attempt(statement, lambda session: session.execute(statement, **values))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Several statements that all hold or none; committed when the block ends."""
+        async with self._session() as session, session._connection.transaction():  # noqa: SLF001 - one pair
+            yield session
+
+    async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
+        if not statement.is_write:
+            return await self._attempt_read(work)
+        # A client that hangs up must not cancel a write: psycopg would ask PostgreSQL to stop it, and a COMMIT that
+        # is stopped while it waits for a standby is kept here and lost at failover.
+        return await asyncio.shield(asyncio.ensure_future(self._attempt_write(work)))
+
+    async def _attempt_read(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        try:
+            async with self._session() as session:
+                return await work(session)
+        except ConnectionLost:
+            # Reading twice is harmless, and the first connection may have been dead for hours.
+            async with self._session() as session:
+                return await work(session)
+
+    async def _attempt_write(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        for tries_left in reversed(range(TRIES_MAX)):
+            try:
+                async with self._session() as session:
+                    return await work(session)
+            except Unavailable as error:
+                cause = error.__cause__
+                if not (tries_left and isinstance(cause, psycopg.Error) and is_retryable(cause)):
+                    raise
+                _log.warning("statement retried", sqlstate=cause.sqlstate, tries_left=tries_left)
+                await asyncio.sleep(random.uniform(0, RETRY_PAUSE_S))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("the last try returns or raises")
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        try:
+            async with self._pool.connection(POOL_WAIT_WHEN_DOWN_S if self._is_down else None) as connection:
+                self._is_down = False
+                yield Session(connection)
+                if connection.outcome_is_unknown:
+                    await connection.close()
+                    raise ConnectionLost
+        except psycopg_pool.PoolTimeout as error:
+            raise Unavailable("The database cannot be reached. Retry with the same key.") from error
+        except TimeoutError as error:
+            await self._replace_connections()
+            raise ConnectionLost from error
+        except psycopg.Error as error:
+            if is_connection_lost(error):
+                await self._replace_connections()
+            raised = translated(error)
+            if raised is error:
+                raise
+            raise raised from error
+
+    async def _replace_connections(self) -> None:
+        """One connection was lost: its neighbours most likely were as well, or point to a demoted primary."""
+        now = asyncio.get_running_loop().time()
+        if now - self._replaced_at > REPLACE_PAUSE_S:
+            self._replaced_at = now
+            await self._pool.drain()
+
+    async def _note_down(self, _pool: object) -> None:
+        if not self._is_down:
+            _log.error("database cannot be reached")
+        self._is_down = True
+
+
+def _session_options(app_role: str) -> str:
+    settings = {
+        "role": app_role,
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        "timezone": "UTC",
+    }
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+
+
+async def _configure(connection: _Connection) -> None:
+    def note(diagnostic: psycopg.errors.Diagnostic) -> None:
+        # PostgreSQL kept the COMMIT here but did not wait for the standby: a failover may still lose it.
+        if diagnostic.sqlstate == _SYNC_REPLICATION_CANCELED and diagnostic.severity_nonlocalized == "WARNING":
+            connection.outcome_is_unknown = True
+
+    connection.add_notice_handler(note)

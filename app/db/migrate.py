@@ -1,0 +1,78 @@
+"""Bring the schema up to date, once, however many ask at the same time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from app.db.statement import Statement, compiled
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+# Any number will do, if every release keeps it.
+ADVISORY_LOCK = 7_065_108_101
+AUDIT_MONTHS_AHEAD = 12
+
+
+def head() -> str:
+    """The newest step that this release knows."""
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert revision is not None, "there are migrations"
+    return revision
+
+
+def upgrade(url: str, *, app_role: str, to: str = "head") -> None:
+    """Run the missing steps as the owner that `url` logs in, and make the audit log's next months."""
+    with _locked(url) as connection:
+        command.upgrade(_config(connection, app_role), to)
+        if connection.scalar(text("SELECT to_regproc('make_audit_partitions') IS NOT NULL")):
+            connection.execute(text("SELECT make_audit_partitions(:months)"), {"months": AUDIT_MONTHS_AHEAD})
+            connection.commit()
+
+
+def downgrade(url: str, *, app_role: str, to: str) -> None:
+    """Undo steps down to `to`; for tests, and for the hour after a bad release."""
+    with _locked(url) as connection:
+        command.downgrade(_config(connection, app_role), to)
+
+
+def is_empty(url: str) -> bool:
+    """Whether the database that `url` names has never been migrated."""
+    engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        return bool(connection.scalar(text("SELECT to_regclass('public.alembic_version') IS NULL")))
+
+
+def current_revision() -> Statement[str]:
+    """The statement that reads the step the database is at."""
+    return compiled("current_revision", sqlalchemy.select(sqlalchemy.column("version_num")).select_from(
+        sqlalchemy.table("alembic_version")), str)
+
+
+@contextmanager
+def _locked(url: str) -> Iterator[Connection]:
+    engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
+        connection.commit()
+        try:
+            yield connection
+        finally:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": ADVISORY_LOCK})
+            connection.commit()
+
+
+def _config(connection: Connection, app_role: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes.update(connection=connection, app_role=app_role)
+    return config
+
+
+def _driver_url(url: str) -> sqlalchemy.URL:
+    return sqlalchemy.make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg")

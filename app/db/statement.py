@@ -1,0 +1,74 @@
+"""A SQL statement, composed with SQLAlchemy Core and compiled once, ready for psycopg.
+
+Building and compiling a statement costs four times what running it costs (docs/decisions/0004), so rooms build theirs
+when they are imported and keep them as constants.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Executable, literal_column
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.sql.elements import ClauseElement
+from sqlalchemy.types import Text
+
+Row = TypeVar("Row")
+
+_DIALECT = psycopg_dialect()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Statement(Generic[Row]):
+    """SQL text with `%(name)s` places, the type of its rows, and what must be done to a value before it is sent."""
+
+    name: str
+    text: str
+    row: type[Row]
+    columns: tuple[str, ...]
+    parameters: frozenset[str]
+    defaults: Mapping[str, Any]
+    processors: Mapping[str, Callable[[Any], Any]]
+    is_write: bool
+
+    def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values in the form that the driver takes. A missing or unknown name is a bug."""
+        assert values.keys() == self.parameters, (
+            f"{self.name}: parameters differ by {values.keys() ^ self.parameters}"
+        )
+        bound = {**self.defaults, **values}
+        for name, process in self.processors.items():
+            bound[name] = process(bound[name])
+        return bound
+
+
+def compiled(name: str, query: Executable, row: type[Row], *, is_write: bool = False) -> Statement[Row]:
+    """`query` as a `Statement` whose columns fill the dataclass `row` by position."""
+    assert isinstance(query, ClauseElement)
+    result = query.compile(dialect=_DIALECT)
+    columns = tuple(str(column.name) for column in getattr(query, "exported_columns", ()))
+    binds = {result.bind_names[bind]: bind for bind in result.bind_names}
+    processors = {
+        name: process
+        for name, bind in binds.items()
+        if (process := bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)) is not None
+    }
+    return Statement(
+        name=name,
+        text=str(result),
+        row=row,
+        columns=columns,
+        parameters=frozenset(name for name, bind in binds.items() if bind.required),
+        defaults={name: bind.value for name, bind in binds.items() if not bind.required},
+        processors=processors,
+        is_write=is_write,
+    )
+
+
+def constant(value: str) -> ColumnElement[str]:
+    """A word of our own, written into the SQL text.
+
+    A bound parameter would keep the planner from matching partial indexes (`WHERE status = 'open'`).
+    """
+    assert value.replace("_", "").replace(".", "").isalnum(), "only words of our own"
+    return literal_column(f"'{value}'", Text())

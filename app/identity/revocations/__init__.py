@@ -1,0 +1,1 @@
+"""Which tokens are no longer good, told to every process within a second."""

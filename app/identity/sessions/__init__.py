@@ -1,0 +1,1 @@
+"""Logging in, staying in, leaving: sessions are families of rotating refresh tokens."""

@@ -1,0 +1,1 @@
+"""Accounts of a clinic and their roles."""

@@ -1,0 +1,40 @@
+"""Tables `clinics` and `users`."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, Table, UniqueConstraint
+
+from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+
+clinics = Table(
+    "clinics",
+    metadata,
+    clinic_id(),
+    # On Citus `clinics` is a reference table: the one key that does not begin with the clinic.
+    Column("slug", Text, nullable=False, unique=True),
+    Column("created_at", Instant, nullable=False, server_default="now()"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    clinic_id(),
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("email_normalized", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("specialty", Text),
+    Column("is_active", Boolean, nullable=False, server_default="true"),
+    Column("time_zone", Text, nullable=False, server_default="UTC"),
+    # Raised by whatever must end the tokens that are out; a token carries the version it was made under.
+    Column("token_version", Integer, nullable=False, server_default="1"),
+    Column("created_at", Instant, nullable=False, server_default="now()"),
+    ForeignKeyConstraint(["clinic_id"], ["clinics.clinic_id"]),
+    UniqueConstraint("clinic_id", "email_normalized"),
+    # Consultations refer to (clinic, user, role): who has a history keeps the role.
+    UniqueConstraint("clinic_id", "id", "role"),
+    CheckConstraint("role IN ('admin', 'doctor', 'patient')", name="role"),
+    CheckConstraint("specialty IS NULL OR role = 'doctor'", name="specialty_of_doctor"),
+    Index("ix_users_clinic_id_full_name_id_doctor", "clinic_id", "full_name", "id",
+          postgresql_where="role = 'doctor' AND is_active"),
+)

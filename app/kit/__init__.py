@@ -1,0 +1,1 @@
+"""Small pure parts: clock, ids, cursors, errors, derived keys. Imports nothing of the project."""

@@ -1,0 +1,92 @@
+"""One JSON object a line on standard output, for our own loggers and for every library's."""
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from app.observability import context
+
+Event = MutableMapping[str, Any]
+
+FRAMES_MAX = 25
+# Chatty libraries: their information is in our own lines already.
+_QUIET = {"psycopg.pool": logging.ERROR, "uvicorn.access": logging.CRITICAL, "uvicorn.error": logging.WARNING}
+
+
+def configure(level: str) -> None:
+    """Send everything through one formatter; safe to call again."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.processors.TimeStamper(utc=True, fmt="iso")],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _exception_without_message,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, quiet_level in _QUIET.items():
+        logging.getLogger(name).setLevel(quiet_level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(utc=True, fmt="iso"),
+            _who,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """A logger whose keyword arguments become fields. Give it identifiers, never personal values."""
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return bound
+
+
+def _who(_logger: object, _method: str, event: Event) -> Event:
+    current = context.current()
+    if current is not None:
+        event.setdefault("request_id", current.request_id)
+        if current.actor_id is not None:
+            event["actor_id"] = str(current.actor_id)
+        if current.clinic_id is not None:
+            event["clinic_id"] = current.clinic_id
+    return event
+
+
+def _exception_without_message(_logger: object, _method: str, event: Event) -> Event:
+    """Keep an exception's type, SQLSTATE and frames; drop its message.
+
+    PostgreSQL puts values into messages (`Key (email)=(…) already exists`), and so do validation libraries.
+    """
+    exc_info = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    if isinstance(error, BaseException):
+        event["exception"] = _described(error)
+    return event
+
+
+def _described(error: BaseException) -> dict[str, object]:
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES_MAX:]
+    described: dict[str, object] = {
+        "type": f"{type(error).__module__}.{type(error).__qualname__}",
+        "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+    }
+    if sqlstate := getattr(error, "sqlstate", None):
+        described["sqlstate"] = sqlstate
+    if error.__cause__ is not None:
+        described["cause"] = _described(error.__cause__)
+    return described

@@ -1,0 +1,26 @@
+"""The CTE that writes an outgoing event inside the statement that makes it true."""
+
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, cast, insert, select
+
+from app.db.schema import Text, Uuid
+from app.db.statement import constant
+from app.outbox.models import outbox
+
+
+def announce(
+    source: FromClause, *, topic: str, entity_id: ColumnElement[Any], clinic_id: ColumnElement[int]
+) -> CTE:
+    """One event for each row of `source`. Binds `event_id`.
+
+    No NOTIFY here: it takes a lock that serialises all commits (docs/decisions/0001).
+    """
+    values = {
+        "clinic_id": clinic_id,
+        "id": bindparam("event_id", type_=Uuid),
+        "topic": constant(topic),
+        "entity_id": cast(entity_id, Text),
+    }
+    rows = select(*(value.label(column) for column, value in values.items())).select_from(source)
+    return insert(outbox).from_select(list(values), rows).cte("event")

@@ -1,0 +1,17 @@
+"""Table `outbox`."""
+
+from sqlalchemy import Column, Index, Table
+
+from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+
+outbox = Table(
+    "outbox",
+    metadata,
+    clinic_id(),
+    Column("id", Uuid, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("entity_id", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("published_at", Instant),
+    Index("ix_outbox_clinic_id_created_at_unpublished", "clinic_id", "created_at", postgresql_where="published_at IS NULL"),
+)

@@ -1,0 +1,32 @@
+"""Table `prescriptions`."""
+
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+
+prescriptions = Table(
+    "prescriptions",
+    metadata,
+    clinic_id(),
+    Column("id", Uuid, primary_key=True),
+    Column("consultation_id", Uuid, nullable=False),
+    Column("doctor_id", Uuid, nullable=False),
+    Column("patient_id", Uuid, nullable=False),
+    # Constant: with the foreign key it makes "only a completed consultation" a rule of the database.
+    Column("consultation_status", Text, nullable=False, server_default="completed"),
+    Column("items", JSONB, nullable=False),
+    Column("notes", Text),
+    Column("idempotency_key", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default="now()"),
+    ForeignKeyConstraint(
+        ["clinic_id", "consultation_id", "doctor_id", "patient_id", "consultation_status"],
+        [f"consultations.{name}" for name in ("clinic_id", "id", "doctor_id", "patient_id", "status")],
+        name="fk_prescriptions_consultation",
+    ),
+    UniqueConstraint("clinic_id", "consultation_id"),
+    UniqueConstraint("clinic_id", "doctor_id", "idempotency_key", name="uq_prescriptions_idempotency_key"),
+    CheckConstraint("consultation_status = 'completed'", name="consultation_status"),
+    Index("ix_prescriptions_clinic_id_patient_id_id", "clinic_id", "patient_id", "id"),
+    Index("ix_prescriptions_clinic_id_doctor_id_id", "clinic_id", "doctor_id", "id"),
+)

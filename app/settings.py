@@ -1,0 +1,178 @@
+"""Every environment variable once: name, type, unit, default, meaning. `docs/settings.md` is made from here."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.kit import keys
+
+SECRET_BYTES_MIN = 32
+# Values that stand in tutorials, samples and the README this system began with.
+WELL_KNOWN_SECRETS = frozenset({
+    "supersecret", "secret", "changeme", "changethis", "change-me", "your-secret-key", "secret-key",
+    "your-256-bit-secret", "a-string-secret-at-least-256-bits-long",
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "changeme-changeme-changeme-changeme", "supersecretsupersecretsupersecret",
+    "change-me-in-production-change-me-in-production",
+})  # fmt: skip
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the message is one line that says what to do."""
+
+
+class Settings(BaseSettings):
+    """What can be set from the environment, from `.env`, or (secrets) from the file that `NAME_FILE` names."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    database_url: Annotated[
+        str | None,
+        Field(repr=False, description="`postgresql://…` of a PostgreSQL 15–18. Absent: the embedded server."),
+    ] = None
+    secret_key: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="Signs tokens and cursors; at least 32 bytes. "
+            "Made and kept in the data directory when the server is the embedded one."
+        ),
+    ] = ""
+    pepper: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="Second secret, for password hashes and request fingerprints; at least 32 bytes. "
+            "Absent: derived from SECRET_KEY, which then cannot be changed without resetting every password."
+        ),
+    ] = ""
+    algorithm: Annotated[
+        Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")
+    ] = "HS256"
+    access_token_expire_minutes: Annotated[
+        int, Field(ge=1, le=1440, description="Life of an access token, in minutes.")
+    ] = 15
+    refresh_token_expire_days: Annotated[
+        int, Field(ge=1, le=365, description="Life of an unused refresh token, in days.")
+    ] = 30
+    bcrypt_cost: Annotated[
+        int, Field(ge=4, le=16, description="log2 of the rounds of a password hash. Below 10 only for tests.")
+    ] = 12
+    telemed_data_dir: Annotated[
+        Path, Field(description="Folder of the embedded server and of the secrets made for it.")
+    ] = Path(".telemed")
+    database_app_role: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+            description="Role without DDL under which the application works; migrations create it.",
+        ),
+    ] = "telemed_app"
+    database_pool_max: Annotated[
+        int, Field(ge=2, le=200, description="Connections to PostgreSQL that one process may hold.")
+    ] = 16
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="The least severe line that is logged.")
+    ] = "info"
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is the embedded server."""
+        return self.database_url is None
+
+    def key_for(self, purpose: str) -> bytes:
+        """The 256-bit key for `purpose`, out of SECRET_KEY."""
+        return keys.derive(self.secret_key, purpose)
+
+    def stable_key_for(self, purpose: str) -> bytes:
+        """The 256-bit key for `purpose` that survives a change of SECRET_KEY where PEPPER is set."""
+        return keys.derive(self.pepper or self.secret_key, purpose)
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql:// (leave it out to use the embedded server)")
+        return url
+
+    @model_validator(mode="after")
+    def _secrets_are_strong(self) -> Self:
+        for name in ("secret_key", "pepper"):
+            value = getattr(self, name)
+            if value or name == "secret_key":
+                _check_strength(name.upper(), value)
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is the library's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment before `.env`; then the secrets that live in files."""
+        return init_settings, env_settings, dotenv_settings, _SecretFiles(settings_cls)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`SECRET_KEY_FILE=/run/…` for orchestrators, and the data directory's own secret for the embedded server."""
+
+    names = ("database_url", "secret_key", "pepper")
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
+        path = os.environ.get(f"{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(None, name)[0] for name in self.names}
+        found = {name: value for name, value in found.items() if value}
+        if "database_url" not in {**found, **self.current_state} and "secret_key" not in found:
+            data_dir = Path(self.current_state.get("telemed_data_dir") or ".telemed")
+            if not self.current_state.get("secret_key"):
+                found["secret_key"] = _own_secret(data_dir)
+        return found
+
+
+def load(**overrides: object) -> Settings:
+    """The settings, or `SettingsError` with one line that says what to do."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks them
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]).upper() + ": " if first["loc"] else ""
+        raise SettingsError(name + first["msg"].removeprefix("Value error, ")) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {error.filename}: {error.strerror}") from None
+
+
+def _check_strength(name: str, value: str) -> None:
+    make_one = f'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))" and set {name}'
+    if not value:
+        raise ValueError(f"{name} is missing; {make_one}")
+    if value.lower() in WELL_KNOWN_SECRETS:
+        raise ValueError(f"{name} is a well-known sample; {make_one}")
+    if len(value.encode()) < SECRET_BYTES_MIN:
+        raise ValueError(f"{name} is shorter than {SECRET_BYTES_MIN} bytes; {make_one}")
+
+
+def _own_secret(data_dir: Path) -> str:
+    """The secret of this data directory; made at the first start, mode 0600."""
+    path = data_dir / "secret_key"
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        draft = data_dir / f"secret_key.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(48) + "\n")
+        with contextlib.suppress(FileExistsError):
+            # A link appears whole or not at all: a second process never reads half a secret.
+            path.hardlink_to(draft)
+        draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
