@@ -20,11 +20,11 @@ _DIALECT = psycopg_dialect()
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Statement(Generic[Row]):
-    """SQL text with `%(name)s` places, the type of its rows, and what must be done to a value before it is sent."""
+    """SQL text with `%(name)s` places, what makes a row of its columns, and what must be done to a value before it is sent."""
 
     name: str
     text: str
-    row: type[Row]
+    row: Callable[..., Row]
     columns: tuple[str, ...]
     parameters: frozenset[str]
     defaults: Mapping[str, Any]
@@ -42,11 +42,12 @@ class Statement(Generic[Row]):
         return bound
 
 
-def compiled(name: str, query: Executable, row: type[Row], *, is_write: bool = False) -> Statement[Row]:
-    """`query` as a `Statement` whose columns fill the dataclass `row` by position."""
+def compiled(name: str, query: Executable, row: Callable[..., Row], *, is_write: bool = False) -> Statement[Row]:
+    """`query` as a `Statement` whose columns are given to `row` by position."""
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
-    columns = tuple(str(column.name) for column in getattr(query, "exported_columns", ()))
+    exported = getattr(query, "exported_columns", None)
+    columns = tuple(exported.keys()) if exported is not None else ()
     binds = {result.bind_names[bind]: bind for bind in result.bind_names}
     processors = {
         name: process

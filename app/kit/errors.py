@@ -34,7 +34,7 @@ class DomainError(Exception):
     """A refusal with a stable `code`, a `kind` and a sentence for a human.
 
     `location` is the address of the record that the refusal is about, if there is one.
-    `retry_after_s` is set where the same call may succeed later.
+    `retry_after_s` is set where the same call may succeed later, `is_replay` where it was told before under this key.
     """
 
     code: ClassVar[str]
@@ -42,6 +42,7 @@ class DomainError(Exception):
     sentence: ClassVar[str]
     retry_after_s: ClassVar[int | None] = None
     by_code: ClassVar[dict[str, type["DomainError"]]] = {}
+    is_replay = False
 
     def __init__(self, detail: str | None = None, *, location: str | None = None) -> None:
         super().__init__(self.code)

@@ -1,0 +1,92 @@
+"""The booking: one statement, one round trip, one transaction (docs/decisions/0001)."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, bindparam, exists, func, select, true
+
+from app.audit.clauses import record
+from app.availability.clauses import claim_slot
+from app.availability.models import availability_slots as slots
+from app.consultation.clauses import public, schedule
+from app.consultation.models import consultations
+from app.consultation.rules import Consultation
+from app.db.schema import Text, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.idempotency.clauses import claim_key
+from app.idempotency.service import Attempt
+from app.identity.users.clauses import active_user
+from app.outbox.clauses import announce
+
+OPERATION = "book_slot"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the world looked like to a booking that was refused."""
+
+    slot_exists: bool
+    consultation_under_key: UUID | None
+    consultation_of_patient: UUID | None
+
+
+def _attempt(*values: Any) -> Attempt[Consultation]:  # noqa: ANN401 - a row
+    """A row means that the key was claimed; without a slot all its columns are null."""
+    return Attempt(has_claimed=True, result=None if values[0] is None else Consultation(*values))
+
+
+def _book() -> Statement[Attempt[Consultation]]:
+    patient = active_user("patient", user_id="actor_id")
+    key = claim_key(patient, operation=OPERATION)
+    slot = claim_slot(key)
+    consultation = schedule(slot, patient)
+    audit = record(
+        consultation,
+        action="consultation.booked",
+        entity_type="consultation",
+        entity_id=consultation.c.id,
+        clinic_id=consultation.c.clinic_id,
+        actor_id=consultation.c.patient_id,
+        actor_role=constant("patient"),
+        details=func.jsonb_build_object(constant("slot_id"), consultation.c.slot_id),
+    )
+    event = announce(
+        consultation,
+        topic="consultation.booked",
+        entity_id=consultation.c.id,
+        clinic_id=consultation.c.clinic_id,
+    )
+    query = select(*public(consultation)).select_from(key.join(consultation, true(), isouter=True))
+    return compiled("book_slot", query.add_cte(audit, event), _attempt, is_write=True)
+
+
+BOOK_SLOT = _book()
+
+_OWN = (consultations.c.clinic_id == bindparam("clinic_id")) & (
+    consultations.c.patient_id == bindparam("patient_id", type_=Uuid)
+)
+_UNDER_KEY = _OWN & (consultations.c.idempotency_key == bindparam("key", type_=Text))
+
+CIRCUMSTANCES = compiled(
+    "circumstances_of_refusal",
+    select(
+        exists().where(
+            slots.c.clinic_id == bindparam("clinic_id"),
+            slots.c.id == bindparam("slot_id", type_=BigInteger),
+            slots.c.status != constant("withdrawn"),
+        ),
+        select(consultations.c.id).where(_UNDER_KEY).scalar_subquery(),
+        select(consultations.c.id)
+        .where(
+            _OWN,
+            consultations.c.slot_id == bindparam("slot_id", type_=BigInteger),
+            consultations.c.status != constant("cancelled"),
+        )
+        .scalar_subquery(),
+    ),
+    Circumstances,
+)
+
+# The key's consultation as it was when it was booked.
+BOOKED_UNDER_KEY = compiled("booked_under_key", select(*public()).where(_UNDER_KEY), Consultation)

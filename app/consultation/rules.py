@@ -1,0 +1,38 @@
+"""The life of a consultation on one screen.
+
+    scheduled ──► completed    the doctor held it
+        │
+        └───────► cancelled    by the patient before it begins, by the doctor or an admin at any time
+
+completed and cancelled are final.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+SCHEDULED, COMPLETED, CANCELLED = "scheduled", "completed", "cancelled"
+
+TRANSITIONS: dict[tuple[str, str], frozenset[str]] = {
+    (SCHEDULED, COMPLETED): frozenset({"doctor"}),
+    (SCHEDULED, CANCELLED): frozenset({"patient", "doctor", "admin"}),
+}
+# A patient may not cancel once the consultation has begun; the doctor and an admin may.
+CANCELS_ONLY_BEFORE_START = frozenset({"patient"})
+
+
+@dataclass(frozen=True, slots=True)
+class Consultation:
+    """A doctor and a patient, at a time. Times are aware, in UTC, half-open `[starts_at, ends_at)`."""
+
+    id: UUID
+    slot_id: int
+    doctor_id: UUID
+    patient_id: UUID
+    status: str
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime
+    completed_at: datetime | None
+    cancelled_at: datetime | None
+    cancel_reason: str | None

@@ -1,0 +1,127 @@
+"""The outermost layer: request id, size limit, security headers, last-resort error, one log line.
+
+Plain ASGI, because a middleware made with `BaseHTTPMiddleware` costs a task and two queues for each request.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http import problems
+from app.kit.errors import BodyTooLarge, InternalError
+from app.kit.ids import uuid7
+from app.observability import context, logs
+
+BODY_BYTES_MAX = 64 * 1024
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", flags=re.ASCII)
+# An API answer is never a page: nothing in it may load, run or be framed.
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_log = logs.logger("http")
+
+
+class Edge:
+    """Wraps the whole application. `body_limits` gives the paths that take more than 64 KiB."""
+
+    def __init__(self, app: ASGIApp, *, body_limits: Mapping[str, int]) -> None:
+        self._app = app
+        self._body_limits = body_limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or pass on what is none."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request = context.RequestContext(_request_id(scope), method=scope["method"])
+        context.enter(request)
+        answer = _Answer(send, request.request_id)
+        try:
+            limit = self._body_limits.get(scope["path"], BODY_BYTES_MAX)
+            body = await _read_body(scope, receive, limit)
+            if body is None:
+                await problems.response(BodyTooLarge(), headers={"Connection": "close"})(scope, receive, answer.send)
+            else:
+                await self._app(scope, _replay(body, receive), answer.send)
+        except Exception:
+            _log.exception("request failed", method=request.method, path_template=_route(scope))
+            if answer.status is None:
+                await problems.response(InternalError())(scope, receive, answer.send)
+        finally:
+            _log.info(
+                "request",
+                method=request.method,
+                route=_route(scope),
+                status=answer.status,
+                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                statements=request.statements,
+            )
+
+
+class _Answer:
+    """Adds the headers that every answer bears, and remembers the status."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._request_id = request_id
+        self.status: int | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = self._request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+            headers.setdefault("Content-Security-Policy", API_POLICY)
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
+
+
+async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
+    """The whole body, or `None` if it is over the limit. Size comes before token, and 256 KiB at most fit in memory."""
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if not declared.isdigit() or int(declared) > limit:
+        return None
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > limit:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    is_given = False
+
+    async def again() -> Message:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            return given if REQUEST_ID.fullmatch(given) else str(uuid7())
+    return str(uuid7())
+
+
+def _route(scope: Scope) -> str:
+    """The template, never the path: ids and queries stay out of the logs."""
+    route = scope.get("route")
+    return getattr(route, "path", "(unknown)")
+
+
+__all__ = ["BODY_BYTES_MAX", "Edge"]

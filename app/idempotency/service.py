@@ -1,0 +1,118 @@
+"""Rules 3 to 7 and 10 of the contract's *Booking*, for every command that takes a key."""
+
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from app.db.database import Database
+from app.db.errors import ConstraintViolation, LockTimeout
+from app.idempotency import sql
+from app.idempotency.errors import IdempotencyInFlight, IdempotencyKeyExpired, IdempotencyKeyReused
+from app.idempotency.rules import Key
+from app.kit.errors import DomainError, Unauthenticated
+
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
+
+# The second round is for a key whose row expired and was removed between two statements.
+ROUNDS_MAX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[Result]):
+    """What the one statement did: did it get the key, and did it get what it wanted?"""
+
+    has_claimed: bool
+    result: Result | None
+
+
+@dataclass(frozen=True, slots=True)
+class Once(Generic[Result]):
+    """The answer to a keyed command; `is_replay` when it was given before."""
+
+    result: Result
+    is_replay: bool
+
+
+class Command(Protocol[Result_co]):
+    """What a room must tell so that its command can be retried."""
+
+    async def attempt(self) -> Attempt[Result_co]:
+        """Claim the key and do everything, in one statement. May raise `ConstraintViolation`."""
+
+    async def reason(self, constraint: str | None) -> DomainError:
+        """Why nothing was done; `constraint` is the one that said no, if one did."""
+
+    async def recorded(self, outcome: dict[str, Any] | None) -> Result_co | None:
+        """The first answer, out of the record that the key made; `None` if it made none."""
+
+    def location(self, result: Any) -> str | None:  # noqa: ANN401 - its own result, covariantly
+        """The address of the record."""
+
+
+async def run_once(db: Database, command: Command[Result], key: Key) -> Once[Result]:
+    """Execute `command` under `key` exactly once, or give the first answer again.
+
+    1. The command's own statement claims the key and does the work: one round trip, and the only one if all is well.
+    2. It got the key but not its wish: find the reason, write it under the key, tell it. It sticks.
+    3. A constraint said no: the statement left nothing, not even the key. Claim it together with the reason.
+    4. The key was used before: tell what was told then.
+    """
+    for _ in range(ROUNDS_MAX):
+        try:
+            attempt = await command.attempt()
+        except ConstraintViolation as violation:
+            refusal = await command.reason(violation.constraint)
+            if await _is_first_to_refuse(db, key, refusal, sql.CLAIM_WITH_REFUSAL):
+                raise refusal from violation
+            attempt = Attempt(has_claimed=False, result=None)
+        except LockTimeout as timeout:
+            if '"idempotency_keys' in timeout.where:
+                raise IdempotencyInFlight from timeout
+            raise
+        if attempt.result is not None:
+            return Once(attempt.result, is_replay=False)
+        if attempt.has_claimed:
+            refusal = await command.reason(None)
+            if await _is_first_to_refuse(db, key, refusal, sql.SETTLE_REFUSAL):
+                raise refusal
+        used = await db.one(sql.USED_KEY, **_scope(key))
+        if used is not None:
+            return Once(await _first_answer(db, command, key, used), is_replay=True)
+    # No key, although nobody had it: the statement found no active user of the right role behind the token.
+    raise Unauthenticated
+
+
+async def _first_answer(db: Database, command: Command[Result], key: Key, used: sql.UsedKey) -> Result:
+    if used.fingerprint != key.fingerprint:
+        raise IdempotencyKeyReused
+    result = await command.recorded(used.outcome)
+    if used.is_expired:
+        raise IdempotencyKeyExpired(location=command.location(result) if result is not None else None)
+    if result is not None:
+        return result
+    if used.outcome is None:
+        # The first request claimed the key and died before it told why it was refused.
+        refusal = await command.reason(None)
+        if not await _is_first_to_refuse(db, key, refusal, sql.SETTLE_REFUSAL):
+            raise IdempotencyInFlight
+    else:
+        refusal = _refusal_from(used.outcome)
+    refusal.is_replay = True
+    raise refusal
+
+
+async def _is_first_to_refuse(db: Database, key: Key, refusal: DomainError, statement: Any) -> bool:  # noqa: ANN401
+    outcome = {"code": refusal.code, "detail": refusal.detail, "location": refusal.location}
+    values = {**_scope(key), "refusal": outcome}
+    if statement is sql.CLAIM_WITH_REFUSAL:
+        values["fingerprint"] = key.fingerprint
+    return await db.one(statement, **values) is not None
+
+
+def _refusal_from(outcome: dict[str, Any]) -> DomainError:
+    refusal = DomainError.by_code[outcome["code"]]
+    return refusal(outcome["detail"], location=outcome["location"])
+
+
+def _scope(key: Key) -> dict[str, object]:
+    return {"clinic_id": key.clinic_id, "user_id": key.user_id, "operation": key.operation, "key": key.value}

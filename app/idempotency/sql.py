@@ -1,0 +1,68 @@
+"""The questions that are asked about a key once it was used."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import LargeBinary, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from app.db.schema import Text, Uuid
+from app.db.statement import compiled
+from app.idempotency.models import idempotency_keys as keys
+from app.idempotency.rules import ANSWER_KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class UsedKey:
+    """A key that was used before. `outcome` is what was told then, unless a record tells it."""
+
+    fingerprint: bytes
+    is_expired: bool
+    outcome: dict[str, Any] | None
+
+
+_IS_IT = (
+    (keys.c.clinic_id == bindparam("clinic_id"))
+    & (keys.c.user_id == bindparam("user_id"))
+    & (keys.c.operation == bindparam("operation"))
+    & (keys.c.key == bindparam("key"))
+)
+
+# FOR UPDATE makes the replay a write: its COMMIT waits for a synchronous standby as the first answer's did, so that a
+# failover can't take back what a replay has confirmed.
+USED_KEY = compiled(
+    "used_key",
+    select(keys.c.fingerprint, keys.c.created_at < func.now() - ANSWER_KEPT, keys.c.outcome)
+    .where(_IS_IT)
+    .with_for_update(),
+    UsedKey,
+    is_write=True,
+)
+
+# The first to tell wins; whoever comes second reads what was told.
+SETTLE_REFUSAL = compiled(
+    "settle_refusal",
+    update(keys)
+    .where(_IS_IT & keys.c.outcome.is_(None))
+    .values(outcome=bindparam("refusal", type_=JSONB))
+    .returning(keys.c.key),
+    str,
+    is_write=True,
+)
+
+CLAIM_WITH_REFUSAL = compiled(
+    "claim_with_refusal",
+    insert(keys)
+    .values(
+        clinic_id=bindparam("clinic_id"),
+        user_id=bindparam("user_id", type_=Uuid),
+        operation=bindparam("operation", type_=Text),
+        key=bindparam("key", type_=Text),
+        fingerprint=bindparam("fingerprint", type_=LargeBinary),
+        outcome=bindparam("refusal", type_=JSONB),
+    )
+    .on_conflict_do_nothing()
+    .returning(keys.c.key),
+    str,
+    is_write=True,
+)

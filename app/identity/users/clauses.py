@@ -1,0 +1,28 @@
+"""The CTE that makes a command depend on who is calling, in the very statement that acts."""
+
+from sqlalchemy import CTE, ColumnElement, bindparam, exists, select
+
+from app.db.schema import Uuid
+from app.db.statement import constant
+from app.identity.users.models import users
+
+
+def active_user(role: str, *, user_id: str = "actor_id") -> CTE:
+    """The caller, if active and still of `role`. Binds `clinic_id` and the name given by `user_id`."""
+    return (
+        select(users.c.clinic_id, users.c.id)
+        .where(
+            users.c.clinic_id == bindparam("clinic_id"),
+            users.c.id == bindparam(user_id, type_=Uuid),
+            users.c.role == constant(role),
+            users.c.is_active,
+        )
+        .cte(role)
+    )
+
+
+def is_active_doctor(clinic_id: ColumnElement[int], doctor_id: ColumnElement[object]) -> ColumnElement[bool]:
+    """Whether the user is a doctor who works at present."""
+    return exists().where(
+        users.c.clinic_id == clinic_id, users.c.id == doctor_id, users.c.role == constant("doctor"), users.c.is_active
+    )
