@@ -1,0 +1,56 @@
+"""The Idempotency-Key header, as every keyed endpoint reads it."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from app.idempotency import rules
+from app.idempotency.errors import (
+    IdempotencyInFlight,
+    IdempotencyKeyExpired,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
+)
+from app.kit.errors import DomainError
+
+HEADER = "idempotency-key"
+REFUSALS: tuple[type[DomainError], ...] = (
+    IdempotencyKeyMissing,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyReused,
+    IdempotencyInFlight,
+    IdempotencyKeyExpired,
+)
+_TEXT = (
+    "A fresh random value (a UUID, say) for each new request, and the same for its retries. The first answer is kept "
+    f"for {rules.ANSWER_KEPT.days} days and given again, with `Idempotency-Replayed: true`."
+)
+
+
+def check_required(request: Request) -> None:
+    """Raises `IdempotencyKeyMissing`, `IdempotencyKeyInvalid`."""
+    if not request.headers.getlist(HEADER):
+        raise IdempotencyKeyMissing
+    check_optional(request)
+
+
+def check_optional(request: Request) -> None:
+    """Raises `IdempotencyKeyInvalid`."""
+    values = request.headers.getlist(HEADER)
+    if len(values) > 1 or not all(rules.is_well_formed(value) for value in values):
+        raise IdempotencyKeyInvalid
+
+
+async def _required(value: Annotated[str, Header(alias="Idempotency-Key", description=_TEXT)]) -> str:
+    return value
+
+
+async def _optional(
+    value: Annotated[str | None, Header(alias="Idempotency-Key", description=_TEXT)] = None,
+) -> str | None:
+    return value
+
+
+RequiredKey = Annotated[str, Depends(_required)]
+OptionalKey = Annotated[str | None, Depends(_optional)]

@@ -1,0 +1,88 @@
+"""Password hashes: bcrypt over a keyed pre-hash, computed in a small pool (docs/decisions/0005)."""
+
+import asyncio
+import base64
+import functools
+import hashlib
+import hmac
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import bcrypt
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from app.kit.errors import DomainError, Kind, Unavailable
+
+Result = TypeVar("Result")
+
+LENGTH_MIN, LENGTH_MAX = 8, 256
+# A hash takes 0.3 s of one core at cost 12: two at a time leave the event loop its share.
+THREADS = 2
+# About six seconds of work; whoever comes then is told at once to come back.
+WAITING_MAX = 40
+
+
+class PasswordTooWeak(DomainError):
+    """One of the passwords that everybody tries first."""
+
+    code = "password_too_weak"
+    kind = Kind.INVALID
+    sentence = "This password is on every list of common passwords. Choose another one."
+
+
+class Passwords:
+    """Hashes and verifies. `pepper` is a key that is not in the database."""
+
+    def __init__(self, *, pepper: bytes, cost: int) -> None:
+        self._pepper = pepper
+        self._cost = cost
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
+        self._waiting = 0
+
+    async def hash(self, password: str) -> str:
+        """The hash to store. Raises `Unavailable` when too many wait."""
+        salt = bcrypt.gensalt(self._cost)
+        return await self._run(lambda: bcrypt.hashpw(self._prepared(password), salt).decode())
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether `password` made `stored`; without one, `False` after the same time. Raises `Unavailable`."""
+        known = stored or _dummy_hash(self._cost)
+        is_right = await self._run(lambda: bcrypt.checkpw(self._prepared(password), known.encode()))
+        return is_right and stored is not None
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _prepared(self, password: str) -> bytes:
+        # bcrypt reads 72 bytes and stops at NUL; 64 characters of base64 carry all of a password of any length.
+        return base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._waiting >= WAITING_MAX:
+            raise Unavailable("Too many people are logging in. Try again in a few seconds.")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._waiting -= 1
+
+
+def check_strength(password: str, *, email: str) -> None:
+    """Raises `PasswordTooWeak` for a common password, or one that is the e-mail. No rules of composition."""
+    lowered = password.lower()
+    if lowered in _common_passwords() or lowered == email.lower():
+        raise PasswordTooWeak
+
+
+@functools.cache
+def _common_passwords() -> frozenset[str]:
+    """The list of zxcvbn, about 30,000 of which are long enough to be tried here."""
+    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= LENGTH_MIN)
+
+
+@functools.cache
+def _dummy_hash(cost: int) -> str:
+    """A hash that nobody's password made, so that an unknown e-mail costs what a wrong password costs."""
+    return bcrypt.hashpw(b"nobody", bcrypt.gensalt(cost)).decode()

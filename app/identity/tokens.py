@@ -1,0 +1,121 @@
+"""Access tokens (JWT, RFC 9068 and RFC 8725) and refresh tokens (opaque, 256 bit)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+from app.identity.rules import ROLES, Principal
+from app.kit.errors import Unauthenticated
+
+ISSUER = AUDIENCE = "telemed"
+# RFC 9068, section 2.1: an access token says so, and nothing else can be taken for one.
+TYPE = "at+jwt"
+# Ours have about 500 bytes; parsing something huge would be work for a stranger.
+TOKEN_BYTES_MAX = 4096
+REFRESH_SECRET_BYTES = 32
+_CLINIC_BYTES = 4
+_REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "clinic", "role", "sid", "ver"]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokens:
+    """Makes and reads access tokens with one key and one algorithm."""
+
+    secret_key: str
+    algorithm: str
+    lifetime: timedelta
+
+    def issue(self, principal: Principal, *, now: datetime) -> str:
+        """A token that says who `principal` is until `now + lifetime`."""
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(principal.user_id),
+            "iat": now,
+            "exp": now + self.lifetime,
+            "jti": secrets.token_urlsafe(12),
+            "clinic": principal.clinic_id,
+            "role": principal.role,
+            "sid": str(principal.session_id),
+            "ver": principal.token_version,
+        }
+        with warnings.catch_warnings():
+            # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
+            warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
+            return jwt.encode(claims, self.secret_key, algorithm=self.algorithm, headers={"typ": TYPE})
+
+    def read(self, token: str) -> Principal:
+        """The principal of a valid token. Raises `Unauthenticated` for any other."""
+        if len(token) > TOKEN_BYTES_MAX:
+            raise Unauthenticated
+        try:
+            decoded = jwt.decode_complete(
+                token,
+                self.secret_key,
+                algorithms=[self.algorithm],
+                audience=AUDIENCE,
+                issuer=ISSUER,
+                options={"require": _REQUIRED, "strict_aud": True},
+            )
+            return _principal(decoded["header"], decoded["payload"])
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise Unauthenticated from error
+
+
+def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
+    clinic_id, version = claims["clinic"], claims["ver"]
+    if header.get("typ") != TYPE or type(clinic_id) is not int or type(version) is not int:
+        raise ValueError("another kind of token")
+    if claims["role"] not in ROLES:
+        raise ValueError("no such role")
+    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(claims["sid"]), version)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A refresh token: the clinic, so that one shard is asked, and a secret."""
+
+    clinic_id: int
+    secret: bytes
+
+    @classmethod
+    def fresh(cls, clinic_id: int) -> "RefreshToken":
+        """The first token of a session."""
+        return cls(clinic_id, secrets.token_bytes(REFRESH_SECRET_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> "RefreshToken | None":
+        """The token that `text` spells, or `None`."""
+        try:
+            raw = base64.b64decode(text, altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if len(raw) != _CLINIC_BYTES + REFRESH_SECRET_BYTES:
+            return None
+        clinic_id = int.from_bytes(raw[:_CLINIC_BYTES], signed=True)
+        return cls(clinic_id, raw[_CLINIC_BYTES:])
+
+    def __str__(self) -> str:
+        raw = self.clinic_id.to_bytes(_CLINIC_BYTES, signed=True) + self.secret
+        return base64.urlsafe_b64encode(raw).decode()
+
+    @property
+    def hash(self) -> bytes:
+        """What is stored."""
+        return hashlib.sha256(self.secret).digest()
+
+    def successor(self, key: bytes) -> "RefreshToken":
+        """The next token: always the same one, so that a rotation whose answer was lost can be repeated.
+
+        Only the holder of `key` can compute it; only its hash is stored.
+        """
+        return RefreshToken(self.clinic_id, hmac.digest(key, self.secret, hashlib.sha256))
