@@ -37,7 +37,7 @@ check: .venv/installed-dev ## format, lint, types, layers, then the quick suite;
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict app
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	@$(MAKE) --no-print-directory test
 
 lock: .venv-deploy/installed ## compile the hash-pinned requirements from pyproject.toml (ARGS=--upgrade)
