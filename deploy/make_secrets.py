@@ -1,7 +1,7 @@
 """Makes the secrets of compose.yaml once, in the folder given; a second run changes nothing.
 
-What `.env` sets (SECRET_KEY, DATABASE_URL) is taken instead of being made. The API gets its own files,
-PostgreSQL the password; nobody else can read them.
+What `.env` sets (SECRET_KEY, PEPPER, DATABASE_URL) is taken instead of being made. The API gets its own
+files, PostgreSQL the password; nobody else can read them.
 """
 
 import os
@@ -16,9 +16,9 @@ POSTGRES_GROUP = 999  # postgres in the Debian image
 
 def main(folder: Path) -> None:
     """Make what is missing, in the order in which one is made from the other."""
-    secret_key = os.environ.get("SECRET_KEY", "")
     database_url = os.environ.get("DATABASE_URL", "")
-    write(folder / "secret_key", secret_key, otherwise=secrets.token_urlsafe(48))
+    write(folder / "secret_key", os.environ.get("SECRET_KEY", ""), otherwise=secrets.token_urlsafe(48))
+    write(folder / "pepper", os.environ.get("PEPPER", ""), otherwise=secrets.token_urlsafe(48))
     # The password of a database elsewhere is none of our `db` service's business.
     url = urlsplit(database_url)
     password = write(
@@ -39,7 +39,7 @@ def write(file: Path, value: str, *, otherwise: str, group: int = API_USER) -> s
         if value in ("", kept):
             return kept
     value = value or otherwise
-    # Renamed into place, so that a kill leaves the whole file or none; owner last, it ends our right to chmod.
+    # Renamed into place: a kill leaves the whole file or none. Owner last: it ends our right to chmod.
     unfinished = file.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
