@@ -60,8 +60,8 @@ clean: ## remove everything made here but the data in .telemed
 
 # A stamp is touched only after everything before it worked; an interrupted install starts over.
 .venv/installed: requirements.txt requirements-build.txt pyproject.toml
-	@echo "Installing the pinned requirements into .venv (once, about half a minute)"
 	$(call make_venv,.venv)
+	@echo "Installing the pinned requirements into .venv (once, about half a minute)"
 	$(call pip_install,.venv,--require-hashes -r requirements.txt -r requirements-build.txt)
 	$(call pip_install,.venv,--no-deps --no-build-isolation -e .)
 	@touch $@
@@ -72,8 +72,8 @@ clean: ## remove everything made here but the data in .telemed
 	@touch $@
 
 .venv-deploy/installed: deploy/requirements.txt
-	@echo "Installing the pinned deployment tools into .venv-deploy"
 	$(call make_venv,.venv-deploy)
+	@echo "Installing the pinned deployment tools into .venv-deploy"
 	$(call pip_install,.venv-deploy,--require-hashes -r deploy/requirements.txt)
 	@touch $@
 
