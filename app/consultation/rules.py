@@ -36,3 +36,8 @@ class Consultation:
     completed_at: datetime | None
     cancelled_at: datetime | None
     cancel_reason: str | None
+
+
+def may_change(role: str, *, before: str, after: str) -> bool:
+    """Whether somebody of this role, who has to do with the consultation, may make this transition."""
+    return role in TRANSITIONS.get((before, after), frozenset())

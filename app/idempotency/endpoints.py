@@ -1,8 +1,10 @@
 """The Idempotency-Key header, as every keyed endpoint reads it."""
 
-from typing import Annotated
+from typing import Annotated, cast
+from uuid import UUID
 
 from fastapi import Depends, Header, Request
+from pydantic import BaseModel
 
 from app.idempotency import rules
 from app.idempotency.errors import (
@@ -52,5 +54,18 @@ async def _optional(
     return value
 
 
+async def _fingerdigestsecret(request: Request) -> bytes:
+    return cast(bytes, request.app.state.fingerdigestkey)
+
+
+def scoped_key(
+    value: str, *, clinic_id: int, user_id: UUID, operation: str, body: BaseModel, secret: bytes
+) -> rules.Key:
+    """The key in its scope, with the fingerprint of the validated body."""
+    digest = rules.fingerprint(secret, operation=operation, body=body.model_dump(mode="json"))
+    return rules.Key(clinic_id, user_id, operation, value, digest)
+
+
 RequiredKey = Annotated[str, Depends(_required)]
 OptionalKey = Annotated[str | None, Depends(_optional)]
+FingerprintSecret = Annotated[bytes, Depends(_fingerdigestsecret)]

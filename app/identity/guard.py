@@ -153,6 +153,6 @@ def _implied(gate: Gate, path: str, options: dict[str, Any]) -> dict[int | str, 
         errors += [Unauthenticated, Forbidden]
     if "{" in path:
         errors.append(NotFound)
-    if not options.get("methods", set()) <= {"GET", "DELETE"}:
+    if not set(options.get("methods") or ()) <= {"GET", "DELETE"}:
         errors.append(UnsupportedMediaType)
     return problems.refusals(*errors)

@@ -1,0 +1,133 @@
+"""`/availability/`."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from app.availability import rules, schemas, service
+from app.availability.errors import SlotBooked, SlotOverlap
+from app.db.database import Database
+from app.http.depends import Db, RequestId
+from app.http.fields import SlotNumberText
+from app.http.paging import Page, scroll
+from app.http.problems import refusals
+from app.idempotency import endpoints as idempotency
+from app.identity.guard import Caller, GuardedRoute, requires
+from app.identity.rules import Permission, Principal
+from app.kit import clock
+from app.kit.errors import FieldError, Invalid, InvalidCursor
+
+router = APIRouter(route_class=GuardedRoute, tags=["Availability"])
+
+BULK_BODY_BYTES_MAX = 256 * 1024
+_KEYED = tuple(error for error in idempotency.REFUSALS if error.code != "idempotency_key_missing")
+
+
+@router.post(
+    "/availability/", status_code=201, response_model=schemas.Slot, responses=refusals(SlotOverlap, *_KEYED)
+)
+@requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
+async def offer_slot(
+    body: schemas.NewSlot,
+    key: idempotency.OptionalKey,
+    secret: idempotency.FingerprintSecret,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
+    response: Response,
+) -> Any:
+    """Offer a slot: 5 minutes to 12 hours of your time, in the future.
+
+    Half-open: a slot may begin when another one ends. With an Idempotency-Key, retries are safe.
+    """
+    intervals = [rules.Interval("body", body.starts_at, body.ends_at)]
+    slots = await _offer(
+        db, caller, intervals, body, key, secret, request_id, response, operation=service.OPERATION_ONE
+    )
+    return slots[0]
+
+
+@router.post(
+    "/availability/bulk",
+    status_code=201,
+    response_model=schemas.Slots,
+    responses=refusals(SlotOverlap, *_KEYED),
+)
+@requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
+async def offer_slots(
+    body: schemas.NewSlots,
+    key: idempotency.OptionalKey,
+    secret: idempotency.FingerprintSecret,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
+    response: Response,
+) -> Any:
+    """Offer up to 1,000 slots, all or none."""
+    intervals = [
+        rules.Interval(f"body.slots.{index}", slot.starts_at, slot.ends_at) for index, slot in enumerate(body.slots)
+    ]
+    slots = await _offer(
+        db, caller, intervals, body, key, secret, request_id, response, operation=service.OPERATION_MANY
+    )
+    return {"items": slots}
+
+
+@router.get("/availability/", response_model=Page[schemas.Slot], responses=refusals(InvalidCursor))
+@requires(Permission.SEE_SLOTS)
+async def list_slots(query: Annotated[schemas.SlotQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
+    """Find slots by start.
+
+    By default the open ones of active doctors, from now on, 92 days ahead.
+    """
+    window = rules.window(query.from_, query.to, now=clock.now())
+    if isinstance(window, FieldError):
+        raise Invalid(window)
+    here = scroll(request, query, name="slots", caller=caller.user_id, parts=2)
+    rows = await service.find_slots(
+        db,
+        clinic_id=caller.clinic_id,
+        doctor_id=query.doctor_id,
+        status=query.status,
+        window=window,
+        after=(datetime.fromisoformat(here.position[0]), int(here.position[1])) if here.position else None,
+        limit=here.rows_wanted,
+    )
+    return here.page(rows, lambda slot: [slot.starts_at.isoformat(), slot.id])
+
+
+@router.delete("/availability/{id}", status_code=204, responses=refusals(SlotBooked))
+@requires(Permission.WITHDRAW_SLOTS)
+async def withdraw_slot(id: SlotNumberText, caller: Caller, db: Db, request_id: RequestId) -> None:
+    """Withdraw an open slot: your own, or as an admin any of the clinic."""
+    await service.withdraw_slot(db, slot_id=id, actor=caller, request_id=request_id)
+
+
+async def _offer(
+    db: Database,
+    caller: Principal,
+    intervals: list[rules.Interval],
+    body: BaseModel,
+    key: str | None,
+    secret: bytes,
+    request_id: str,
+    response: Response,
+    *,
+    operation: str,
+) -> list[rules.Slot]:
+    scoped = key and idempotency.scoped_key(
+        key,
+        clinic_id=caller.clinic_id,
+        user_id=caller.user_id,
+        operation=operation,
+        body=body,
+        secret=secret,
+    )
+    offered = await service.offer_slots(
+        db, doctor=caller, intervals=intervals, key=scoped or None, now=clock.now(), request_id=request_id
+    )
+    if offered.is_replay:
+        response.headers["Idempotency-Replayed"] = "true"
+    return offered.result

@@ -1,0 +1,150 @@
+"""Slots: offered, found, withdrawn."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    any_,
+    bindparam,
+    column,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.availability.models import availability_slots as slots
+from app.availability.rules import Slot
+from app.db.schema import Instant, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.idempotency.clauses import claim_key
+from app.identity.users.clauses import active_user, is_active_doctor
+
+OPERATION_ONE, OPERATION_MANY = "offer_slot", "offer_slots"
+
+PUBLIC = [slots.c[name] for name in Slot.__dataclass_fields__]
+_CLINIC = slots.c.clinic_id == bindparam("clinic_id")
+
+
+def _wished() -> CTE:
+    """The wished slots with their numbers, which are drawn first so that a key can keep the answer."""
+    rows = func.unnest(
+        bindparam("starts_at", type_=ARRAY(Instant)),
+        bindparam("ends_at", type_=ARRAY(Instant)),
+        bindparam("audit_ids", type_=ARRAY(Uuid)),
+    ).table_valued(column("starts_at", Instant), column("ends_at", Instant), column("audit_id", Uuid), name="wish")
+    return (
+        select(
+            func.nextval("availability_slots_id_seq").label("id"), rows.c.starts_at, rows.c.ends_at, rows.c.audit_id
+        )
+        .select_from(rows)
+        .cte("wished")
+    )
+
+
+def _numbers(wished: CTE) -> ColumnElement[Any]:
+    return func.jsonb_build_object(
+        constant("slot_ids"),
+        select(func.jsonb_agg(wished.c.id)).select_from(wished).scalar_subquery(),
+    )
+
+
+def _offer(name: str, *, operation: str | None) -> Statement[Slot]:
+    """All slots or none; under a key, or without one."""
+    doctor = active_user("doctor")
+    wished = _wished()
+    owner: FromClause = doctor
+    if operation is not None:
+        owner = claim_key(doctor, operation=operation, outcome=_numbers(wished))
+    doctor_id = owner.c.user_id if operation is not None else owner.c.id
+    row = select(owner.c.clinic_id, wished.c.id, doctor_id.label("doctor_id"), wished.c.starts_at, wished.c.ends_at)
+    offered = (
+        insert(slots)
+        .from_select(["clinic_id", "id", "doctor_id", "starts_at", "ends_at"], row.select_from(owner.join(wished, true())))
+        .returning(slots.c.clinic_id, *PUBLIC)
+        .cte("offered_slot")
+    )
+    audit = record(
+        offered.join(wished, wished.c.id == offered.c.id),
+        action="slot.created",
+        entity_type="slot",
+        entity_id=offered.c.id,
+        clinic_id=offered.c.clinic_id,
+        row_id=wished.c.audit_id,
+    )
+    query = select(*(offered.c[column] for column in Slot.__dataclass_fields__)).order_by(offered.c.id)
+    return compiled(name, query.add_cte(audit), Slot, is_write=True)
+
+
+OFFER = _offer("offer_slots_without_key", operation=None)
+OFFER_ONE_UNDER_KEY = _offer("offer_slot_under_key", operation=OPERATION_ONE)
+OFFER_MANY_UNDER_KEY = _offer("offer_slots_under_key", operation=OPERATION_MANY)
+
+# As they were offered: what happened to them later is no part of the first answer.
+OFFERED = compiled(
+    "offered_slots",
+    select(slots.c.id, slots.c.doctor_id, slots.c.starts_at, slots.c.ends_at, constant("open").label("status"))
+    .where(_CLINIC, slots.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+    .order_by(slots.c.id),
+    Slot,
+)
+
+_FILTERS = {
+    "doctor_id": slots.c.doctor_id == bindparam("doctor_id", type_=Uuid),
+    "open": (slots.c.status == constant("open")) & is_active_doctor(slots.c.clinic_id, slots.c.doctor_id),
+    "booked": slots.c.status == constant("booked"),
+    "after_at": tuple_(slots.c.starts_at, slots.c.id)
+    > tuple_(bindparam("after_at", type_=Instant), bindparam("after_id", type_=BigInteger)),
+}
+
+
+@cache
+def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
+    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only."""
+    query = (
+        select(*PUBLIC)
+        .where(
+            _CLINIC,
+            slots.c.starts_at >= bindparam("begin", type_=Instant),
+            slots.c.starts_at < bindparam("end", type_=Instant),
+            *(_FILTERS[name] for name in sorted(given)),
+        )
+        .order_by(slots.c.starts_at, slots.c.id)
+        .limit(bindparam("rows"))
+    )
+    return compiled("slots_of_clinic", query, Slot)
+
+
+_ONE = _CLINIC & (slots.c.id == bindparam("id", type_=BigInteger)) & (slots.c.status != constant("withdrawn"))
+_IS_CONCERNED = or_(ACTOR_ROLE == constant("admin"), slots.c.doctor_id == ACTOR_ID)
+
+
+def _withdraw() -> Statement[int]:
+    withdrawn = (
+        update(slots)
+        .where(_ONE, _IS_CONCERNED, slots.c.status == constant("open"))
+        .values(status=constant("withdrawn"))
+        .returning(slots.c.clinic_id, slots.c.id)
+        .cte("withdrawn_slot")
+    )
+    audit = record(
+        withdrawn,
+        action="slot.deleted",
+        entity_type="slot",
+        entity_id=withdrawn.c.id,
+        clinic_id=withdrawn.c.clinic_id,
+    )
+    return compiled("withdraw_slot", select(withdrawn.c.id).add_cte(audit), int, is_write=True)
+
+
+WITHDRAW = _withdraw()
+SLOT = compiled("slot_for", select(*PUBLIC).where(_ONE, _IS_CONCERNED), Slot)

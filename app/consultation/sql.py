@@ -1,0 +1,83 @@
+"""Consultations: completed, cancelled, found."""
+
+from functools import cache
+
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_, update
+
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.availability.clauses import reopen_slot
+from app.consultation.clauses import PUBLIC, public
+from app.consultation.models import consultations
+from app.consultation.rules import CANCELLED, CANCELS_ONLY_BEFORE_START, COMPLETED, SCHEDULED, TRANSITIONS, Consultation
+from app.db.schema import Instant, Text, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.outbox.clauses import announce
+
+_CLINIC = consultations.c.clinic_id == bindparam("clinic_id")
+_ONE = _CLINIC & (consultations.c.id == bindparam("id", type_=Uuid))
+# Whose it is: the patient and the doctor of it, and every admin of the clinic.
+_IS_CONCERNED = or_(
+    ACTOR_ROLE == constant("admin"),
+    (ACTOR_ROLE == constant("patient")) & (consultations.c.patient_id == ACTOR_ID),
+    (ACTOR_ROLE == constant("doctor")) & (consultations.c.doctor_id == ACTOR_ID),
+)
+
+CONSULTATION = compiled("consultation_for", select(*public()).where(_ONE, _IS_CONCERNED), Consultation)
+
+
+def _change(after: str, marks: dict[str, ColumnElement[object]]) -> Statement[Consultation]:
+    """A guarded update: the old state, the right person and the right time are conditions, not checks before."""
+    may = [ACTOR_ROLE == constant(role) for role in sorted(TRANSITIONS[SCHEDULED, after])]
+    in_time = or_(
+        ACTOR_ROLE.not_in([constant(role) for role in sorted(CANCELS_ONLY_BEFORE_START)]),
+        consultations.c.starts_at > func.now(),
+    )
+    changed = (
+        update(consultations)
+        .where(
+            _ONE,
+            _IS_CONCERNED,
+            consultations.c.status == constant(SCHEDULED),
+            or_(*may),
+            in_time,
+        )
+        .values(status=constant(after), **marks)
+        .returning(consultations.c.clinic_id, *public())
+        .cte("changed_consultation")
+    )
+    topic = f"consultation.{after}"
+    what = {"entity_id": changed.c.id, "clinic_id": changed.c.clinic_id}
+    effects = [
+        record(changed, action=topic, entity_type="consultation", **what),
+        announce(changed, topic=topic, **what),
+    ]
+    if after == CANCELLED:
+        effects.append(reopen_slot(changed))
+    query = select(*(changed.c[name] for name in PUBLIC)).add_cte(*effects)
+    return compiled(f"{after}_consultation", query, Consultation, is_write=True)
+
+
+COMPLETE = _change(COMPLETED, {"completed_at": func.now()})
+CANCEL = _change(CANCELLED, {"cancelled_at": func.now(), "cancel_reason": bindparam("reason", type_=Text)})
+
+_FILTERS = {
+    "patient_id": consultations.c.patient_id == bindparam("patient_id", type_=Uuid),
+    "doctor_id": consultations.c.doctor_id == bindparam("doctor_id", type_=Uuid),
+    "status": consultations.c.status == bindparam("status", type_=Text),
+    "from_": consultations.c.starts_at >= bindparam("from_", type_=Instant),
+    "to": consultations.c.starts_at < bindparam("to", type_=Instant),
+    "before_at": tuple_(consultations.c.starts_at, consultations.c.id)
+    < tuple_(bindparam("before_at", type_=Instant), bindparam("before_id", type_=Uuid)),
+}
+
+
+@cache
+def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
+    """The clinic's consultations that match the given filters, newest start first."""
+    query = (
+        select(*public())
+        .where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
+        .order_by(consultations.c.starts_at.desc(), consultations.c.id.desc())
+        .limit(bindparam("rows"))
+    )
+    return compiled("consultations_of_clinic", query, Consultation)

@@ -1,0 +1,137 @@
+"""`/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout` and `/auth/password`."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+
+from app.db.database import Database
+from app.http.depends import Db, RequestId
+from app.http.problems import refusals
+from app.identity.depends import PasswordHasher, RefreshKey, TokenIssuer
+from app.identity.guard import Caller, GuardedRoute, public, requires
+from app.identity.passwords import Passwords, PasswordTooWeak
+from app.identity.rules import Permission
+from app.identity.sessions import schemas, service
+from app.identity.sessions.errors import InvalidCredentials, InvalidToken
+from app.identity.tokens import AccessTokens, RefreshToken
+from app.kit import clock
+
+router = APIRouter(route_class=GuardedRoute, tags=["Authentication"])
+
+
+@router.post("/auth/login", response_model=schemas.Tokens, responses=refusals(InvalidCredentials))
+@public
+async def log_in(
+    body: schemas.Login,
+    request: Request,
+    db: Db,
+    passwords: PasswordHasher,
+    tokens: TokenIssuer,
+    request_id: RequestId,
+) -> Any:
+    """Log in.
+
+    An unknown e-mail, a wrong password and a disabled user get the same answer after the same time.
+    """
+    return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
+
+
+@router.post("/auth/token", response_model=schemas.Tokens, responses=refusals(InvalidCredentials))
+@public
+async def log_in_by_form(
+    form: Annotated[schemas.PasswordForm, Form()],
+    request: Request,
+    db: Db,
+    passwords: PasswordHasher,
+    tokens: TokenIssuer,
+    request_id: RequestId,
+) -> Any:
+    """Log in with the OAuth 2 password form, as Swagger's *Authorize* does."""
+    body = schemas.Login(email=form.username, password=form.password, clinic=form.clinic)
+    return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
+
+
+@router.post("/auth/refresh", response_model=schemas.Tokens, responses=refusals(InvalidToken))
+@public
+async def refresh(
+    body: schemas.RefreshRequest,
+    request: Request,
+    db: Db,
+    tokens: TokenIssuer,
+    key: RefreshKey,
+    request_id: RequestId,
+) -> Any:
+    """Trade a refresh token for the next pair.
+
+    A token is good once. Whose answer was lost may repeat within 30 seconds and gets the same successor; any other
+    second use ends the session.
+    """
+    token = RefreshToken.parse(body.refresh_token)
+    if token is None:
+        raise InvalidToken
+    admission = await service.refresh(
+        db, token, key=key, refresh_lifetime=_refresh_lifetime(request), request_id=request_id
+    )
+    return _tokens(tokens, admission)
+
+
+@router.post("/auth/logout", status_code=204)
+@requires(Permission.KEEP_OWN_ACCOUNT)
+async def log_out(body: schemas.RefreshRequest, caller: Caller, db: Db, request_id: RequestId) -> None:
+    """Log out.
+
+    Ends the token's session; its access tokens are refused within a second. The answer is the same for any token.
+    """
+    token = RefreshToken.parse(body.refresh_token)
+    await service.log_out(db, caller, token=token, request_id=request_id)
+
+
+@router.post("/auth/password", status_code=204, responses=refusals(InvalidCredentials, PasswordTooWeak))
+@requires(Permission.KEEP_OWN_ACCOUNT)
+async def change_password(
+    body: schemas.PasswordChange, caller: Caller, db: Db, passwords: PasswordHasher, request_id: RequestId
+) -> None:
+    """Change your password. All your other sessions end."""
+    await service.change_password(
+        db,
+        passwords,
+        caller,
+        current_password=body.current_password,
+        new_password=body.new_password,
+        request_id=request_id,
+    )
+
+
+async def _log_in(
+    request: Request,
+    db: Database,
+    passwords: Passwords,
+    tokens: AccessTokens,
+    *,
+    body: schemas.Login,
+    request_id: str,
+) -> schemas.Tokens:
+    admission = await service.log_in(
+        db,
+        passwords,
+        clinic=body.clinic,
+        email=body.email,
+        password=body.password,
+        refresh_lifetime=_refresh_lifetime(request),
+        request_id=request_id,
+    )
+    return _tokens(tokens, admission)
+
+
+def _tokens(tokens: AccessTokens, admission: service.Admission) -> schemas.Tokens:
+    return schemas.Tokens(
+        access_token=tokens.issue(admission.principal, now=clock.now()),
+        expires_in=int(tokens.lifetime.total_seconds()),
+        refresh_token=str(admission.refresh_token),
+    )
+
+
+def _refresh_lifetime(request: Request) -> timedelta:
+    lifetime: timedelta = request.app.state.refresh_lifetime
+    return lifetime

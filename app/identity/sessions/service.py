@@ -1,0 +1,185 @@
+"""Logging in, staying in, leaving."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from app.audit.clauses import FAILURE
+from app.audit.service import record_event
+from app.db.database import Database
+from app.identity.passwords import Passwords, check_strength
+from app.identity.rules import Principal
+from app.identity.sessions import sql
+from app.identity.sessions.errors import InvalidCredentials, InvalidToken
+from app.identity.sessions.rules import Decision, Presented, decide
+from app.identity.tokens import RefreshToken
+from app.identity.users.rules import normalized_email
+from app.kit.ids import uuid7
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who was let in, and the token with which to stay."""
+
+    principal: Principal
+    refresh_token: RefreshToken
+
+
+async def log_in(
+    db: Database,
+    passwords: Passwords,
+    *,
+    clinic: str,
+    email: str,
+    password: str,
+    refresh_lifetime: timedelta,
+    request_id: str,
+) -> Admission:
+    """A new session. Raises `InvalidCredentials`: for whatever reason, after the same time."""
+    found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
+    is_right = await passwords.verify(password, found.password_hash if found else None)
+    if found is None:
+        raise InvalidCredentials
+    if is_right and found.is_active:
+        admission = await _open_session(db, found, refresh_lifetime=refresh_lifetime, request_id=request_id)
+        if admission is not None:
+            return admission
+    await record_event(
+        db,
+        clinic_id=found.clinic_id,
+        action="user.login_failed",
+        entity_type="user",
+        entity_id=str(found.user_id) if found.user_id else None,
+        outcome=FAILURE,
+        request_id=request_id,
+    )
+    raise InvalidCredentials
+
+
+async def refresh(
+    db: Database, token: RefreshToken, *, key: bytes, refresh_lifetime: timedelta, request_id: str
+) -> Admission:
+    """The session goes on with the token's successor. Raises `InvalidToken`.
+
+    1. Lock the family, so that everybody who presents one of its tokens is served one after the other.
+    2. Read the token as it is now, and decide.
+    3. Rotate, repeat, or end the family; the end is kept although the caller is refused.
+    """
+    successor = token.successor(key)
+    async with db.transaction() as session:
+        await session.one(sql.LOCK_FAMILY, clinic_id=token.clinic_id, token_hash=token.hash)
+        presented = await session.one(
+            sql.PRESENTED,
+            clinic_id=token.clinic_id,
+            token_hash=token.hash,
+            successor_hash=successor.hash,
+        )
+        if presented is None:
+            raise InvalidToken
+        decision = decide(presented)
+        who = {"actor_id": presented.user_id, "actor_role": presented.role}
+        if decision is Decision.ROTATE:
+            await session.one(
+                sql.ROTATE,
+                clinic_id=token.clinic_id,
+                token_hash=token.hash,
+                successor_hash=successor.hash,
+                lifetime=refresh_lifetime,
+                audit_id=uuid7(),
+                request_id=request_id,
+                **who,
+            )
+        elif decision is Decision.END_FAMILY:
+            await session.one(
+                sql.END_REUSED,
+                clinic_id=token.clinic_id,
+                session_id=presented.session_id,
+                audit_id=uuid7(),
+                request_id=request_id,
+                **who,
+            )
+    if decision not in (Decision.ROTATE, Decision.REPEAT):
+        raise InvalidToken
+    return Admission(_principal(token.clinic_id, presented), successor)
+
+
+async def log_out(db: Database, principal: Principal, *, token: RefreshToken | None, request_id: str) -> None:
+    """The token's family is over, if it is the caller's; nothing is told about any other token."""
+    if token is None or token.clinic_id != principal.clinic_id:
+        return
+    await db.one(
+        sql.LOG_OUT,
+        clinic_id=principal.clinic_id,
+        token_hash=token.hash,
+        actor_id=principal.user_id,
+        actor_role=principal.role,
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+
+
+async def change_password(
+    db: Database,
+    passwords: Passwords,
+    principal: Principal,
+    *,
+    current_password: str,
+    new_password: str,
+    request_id: str,
+) -> None:
+    """A new password; all other sessions end. Raises `InvalidCredentials`, `PasswordTooWeak`."""
+    check_strength(new_password, email="")
+    found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
+    if not await passwords.verify(current_password, found.password_hash if found else None) or found is None:
+        await record_event(
+            db,
+            clinic_id=principal.clinic_id,
+            actor_id=principal.user_id,
+            actor_role=principal.role,
+            action="user.password_change_failed",
+            entity_type="user",
+            entity_id=str(principal.user_id),
+            outcome=FAILURE,
+            request_id=request_id,
+        )
+        raise InvalidCredentials
+    changed = await db.one(
+        sql.CHANGE_PASSWORD,
+        clinic_id=principal.clinic_id,
+        user_id=principal.user_id,
+        session_id=principal.session_id,
+        password_hash=found.password_hash,
+        new_password_hash=await passwords.hash(new_password),
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+    if changed is None:
+        # Somebody else changed it between the check and the change.
+        raise InvalidCredentials
+
+
+async def _open_session(
+    db: Database, found: sql.Credentials, *, refresh_lifetime: timedelta, request_id: str
+) -> Admission | None:
+    assert found.user_id and found.role and found.token_version, "an active user has all of them"
+    token = RefreshToken.fresh(found.clinic_id)
+    session_id = await db.one(
+        sql.OPEN_SESSION,
+        clinic_id=found.clinic_id,
+        user_id=found.user_id,
+        password_hash=found.password_hash,
+        session_id=uuid7(),
+        token_hash=token.hash,
+        lifetime=refresh_lifetime,
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+    if session_id is None:
+        return None
+    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version)
+    return Admission(principal, token)
+
+
+def _principal(clinic_id: int, presented: Presented) -> Principal:
+    return Principal(
+        clinic_id, presented.user_id, presented.role, presented.session_id, presented.token_version
+    )

@@ -1,0 +1,256 @@
+"""Sessions: opened, rotated, ended."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy.dialects.postgresql import INTERVAL
+
+from app.audit.clauses import record
+from app.db.schema import Text, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.identity.revocations.clauses import end_sessions, revoke_sessions
+from app.identity.sessions.models import refresh_tokens as tokens
+from app.identity.sessions.models import sessions
+from app.identity.sessions.rules import Presented
+from app.identity.users.models import clinics, users
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a login is checked against; only the clinic is known where the e-mail is not."""
+
+    clinic_id: int
+    user_id: UUID | None
+    role: str | None
+    password_hash: str | None
+    is_active: bool | None
+    token_version: int | None
+
+
+_CLINIC_ID = bindparam("clinic_id")
+_SESSION_ID = bindparam("session_id", type_=Uuid)
+_USER_ID = bindparam("user_id", type_=Uuid)
+_LIFETIME = bindparam("lifetime", type_=INTERVAL)
+_HASH = bindparam("token_hash", type_=LargeBinary)
+
+_CREDENTIAL_COLUMNS = [
+    clinics.c.clinic_id,
+    users.c.id.label("user_id"),
+    users.c.role,
+    users.c.password_hash,
+    users.c.is_active,
+    users.c.token_version,
+]
+
+CREDENTIALS_BY_EMAIL = compiled(
+    "credentials_by_email",
+    select(*_CREDENTIAL_COLUMNS)
+    .select_from(
+        clinics.outerjoin(
+            users,
+            and_(
+                users.c.clinic_id == clinics.c.clinic_id,
+                users.c.email_normalized == bindparam("email_normalized", type_=Text),
+            ),
+        )
+    )
+    .where(clinics.c.slug == bindparam("clinic", type_=Text)),
+    Credentials,
+)
+
+CREDENTIALS_BY_ID = compiled(
+    "credentials_by_id",
+    select(*_CREDENTIAL_COLUMNS)
+    .select_from(clinics.join(users, users.c.clinic_id == clinics.c.clinic_id))
+    .where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID),
+    Credentials,
+)
+
+
+def _first(value: UUID) -> UUID:
+    return value
+
+
+def _open_session() -> Statement[UUID]:
+    # The hash once more: a password that was changed since it was checked opens nothing.
+    user = (
+        select(users.c.clinic_id, users.c.id, users.c.role)
+        .where(
+            users.c.clinic_id == _CLINIC_ID,
+            users.c.id == _USER_ID,
+            users.c.is_active,
+            users.c.password_hash == bindparam("password_hash", type_=Text),
+        )
+        .cte("user")
+    )
+    session = (
+        insert(sessions)
+        .from_select(["clinic_id", "id", "user_id"], select(user.c.clinic_id, _SESSION_ID.label("id"), user.c.id))
+        .returning(sessions.c.clinic_id, sessions.c.id)
+        .cte("session")
+    )
+    token = (
+        insert(tokens)
+        .from_select(
+            ["clinic_id", "token_hash", "session_id", "expires_at"],
+            select(session.c.clinic_id, _HASH.label("token_hash"), session.c.id, func.now() + _LIFETIME),
+        )
+        .cte("token")
+    )
+    audit = record(
+        user,
+        action="user.logged_in",
+        entity_type="user",
+        entity_id=user.c.id,
+        clinic_id=user.c.clinic_id,
+        actor_id=user.c.id,
+        actor_role=user.c.role,
+        details=func.jsonb_build_object(constant("session_id"), _SESSION_ID),
+    )
+    return compiled("open_session", select(session.c.id).add_cte(token, audit), _first, is_write=True)
+
+
+OPEN_SESSION = _open_session()
+
+# The session's row is the family's lock: of a hundred that present one token, one rotates it and the rest see that.
+LOCK_FAMILY = compiled(
+    "lock_family",
+    select(sessions.c.id)
+    .where(
+        sessions.c.clinic_id == _CLINIC_ID,
+        sessions.c.id
+        == select(tokens.c.session_id)
+        .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH)
+        .scalar_subquery(),
+    )
+    .with_for_update(),
+    _first,
+    is_write=True,
+)
+
+_successor = tokens.alias("successor")
+PRESENTED = compiled(
+    "presented_token",
+    select(
+        sessions.c.id,
+        users.c.id.label("user_id"),
+        users.c.role,
+        users.c.is_active,
+        users.c.token_version,
+        func.now().label("now"),
+        tokens.c.expires_at,
+        sessions.c.ended_at,
+        tokens.c.used_at,
+        _successor.c.used_at.label("successor_used_at"),
+    )
+    .select_from(
+        tokens.join(
+            sessions, and_(sessions.c.clinic_id == tokens.c.clinic_id, sessions.c.id == tokens.c.session_id)
+        )
+        .join(users, and_(users.c.clinic_id == sessions.c.clinic_id, users.c.id == sessions.c.user_id))
+        .outerjoin(
+            _successor,
+            and_(
+                _successor.c.clinic_id == tokens.c.clinic_id,
+                _successor.c.token_hash == bindparam("successor_hash", type_=LargeBinary),
+            ),
+        )
+    )
+    .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH),
+    Presented,
+)
+
+
+def _rotate() -> Statement[UUID]:
+    used = (
+        update(tokens)
+        .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH, tokens.c.used_at.is_(None))
+        .values(used_at=func.now())
+        .returning(tokens.c.clinic_id, tokens.c.session_id)
+        .cte("used_token")
+    )
+    successor = (
+        insert(tokens)
+        .from_select(
+            ["clinic_id", "token_hash", "session_id", "expires_at"],
+            select(
+                used.c.clinic_id,
+                bindparam("successor_hash", type_=LargeBinary).label("token_hash"),
+                used.c.session_id,
+                func.now() + _LIFETIME,
+            ),
+        )
+        .returning(tokens.c.session_id)
+        .cte("successor")
+    )
+    audit = record(
+        used,
+        action="session.refreshed",
+        entity_type="session",
+        entity_id=used.c.session_id,
+        clinic_id=used.c.clinic_id,
+    )
+    return compiled("rotate", select(successor.c.session_id).add_cte(audit), _first, is_write=True)
+
+
+ROTATE = _rotate()
+
+
+def _end_family(name: str, *, action: str, reason: str, by_token: bool) -> Statement[UUID]:
+    which = sessions.c.id == _SESSION_ID
+    if by_token:
+        # Of the caller only: with somebody else's token nothing happens.
+        which = and_(
+            sessions.c.user_id == bindparam("actor_id", type_=Uuid),
+            exists().where(
+                tokens.c.clinic_id == _CLINIC_ID,
+                tokens.c.session_id == sessions.c.id,
+                tokens.c.token_hash == _HASH,
+            ),
+        )
+    ended = end_sessions(and_(sessions.c.clinic_id == _CLINIC_ID, which), reason=reason)
+    audit = record(
+        ended, action=action, entity_type="session", entity_id=ended.c.id, clinic_id=ended.c.clinic_id
+    )
+    return compiled(name, select(ended.c.id).add_cte(revoke_sessions(ended), audit), _first, is_write=True)
+
+
+LOG_OUT = _end_family("log_out", action="session.ended", reason="logged_out", by_token=True)
+END_REUSED = _end_family("end_reused_family", action="session.token_reused", reason="token_reused", by_token=False)
+
+
+def _change_password() -> Statement[UUID]:
+    changed = (
+        update(users)
+        .where(
+            users.c.clinic_id == _CLINIC_ID,
+            users.c.id == _USER_ID,
+            users.c.password_hash == bindparam("password_hash", type_=Text),
+        )
+        .values(password_hash=bindparam("new_password_hash", type_=Text))
+        .returning(users.c.clinic_id, users.c.id, users.c.role)
+        .cte("changed_user")
+    )
+    ended = end_sessions(
+        and_(
+            sessions.c.clinic_id == changed.c.clinic_id,
+            sessions.c.user_id == changed.c.id,
+            sessions.c.id != _SESSION_ID,
+        ),
+        reason="password_changed",
+    )
+    audit = record(
+        changed,
+        action="user.password_changed",
+        entity_type="user",
+        entity_id=changed.c.id,
+        clinic_id=changed.c.clinic_id,
+        actor_id=changed.c.id,
+        actor_role=changed.c.role,
+    )
+    query = select(changed.c.id).add_cte(ended, revoke_sessions(ended), audit)
+    return compiled("change_password", query, _first, is_write=True)
+
+
+CHANGE_PASSWORD = _change_password()

@@ -1,0 +1,54 @@
+"""When two e-mails are the same, and what a slug and a time zone look like."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+
+DEFAULT_CLINIC = "main"
+EMAIL_LENGTH_MAX = 254
+_SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person in a clinic; never with the password's hash."""
+
+    id: UUID
+    email: str
+    full_name: str
+    role: str
+    specialty: str | None
+    is_active: bool
+    time_zone: str
+    created_at: datetime
+
+
+def valid_email(text: str) -> str:
+    """The e-mail without surrounding space. Raises `ValueError` with a sentence."""
+    try:
+        # A clinic's intranet may well use `.local` or `.test`: syntax is checked, deliverability is not.
+        return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError("is not an e-mail address") from error
+
+
+def normalized_email(text: str) -> str:
+    """The form under which e-mails are compared: without case, surrounding space or ways to write an accent."""
+    return unicodedata.normalize("NFKC", text.strip()).casefold()
+
+
+def is_slug(text: str) -> bool:
+    """Whether `text` can name a clinic: 1 to 63 of `a-z`, `0-9` and inner hyphens."""
+    return _SLUG.fullmatch(text) is not None
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """The IANA time zones."""
+    return frozenset(available_timezones())

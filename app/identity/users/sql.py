@@ -1,0 +1,186 @@
+"""Accounts: made, found, changed."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, Integer, and_, bindparam, case, cast, func, insert, literal, or_, select, tuple_, update
+
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.audit.clauses import record
+from app.db.schema import Text, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.identity.revocations.clauses import end_sessions, revoke_sessions, void_older_tokens
+from app.identity.sessions.models import sessions
+from app.identity.users.models import clinics, users
+from app.identity.users.rules import User
+
+PUBLIC = [users.c[name] for name in User.__dataclass_fields__]
+_CLINIC = users.c.clinic_id == bindparam("clinic_id")
+_ONE = _CLINIC & (users.c.id == bindparam("id", type_=Uuid))
+
+
+@dataclass(frozen=True, slots=True)
+class Doctor:
+    """A doctor as everybody in the clinic sees them."""
+
+    id: UUID
+    full_name: str
+    specialty: str | None
+
+
+def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
+    """A new user of the clinic; registering people name the clinic by its slug, and act themselves."""
+    of_clinic = (
+        clinics.c.slug == bindparam("clinic") if by_slug else clinics.c.clinic_id == bindparam("clinic_id")
+    )
+    names = ("id", "email", "email_normalized", "password_hash", "full_name", "role", "specialty")
+    row = select(clinics.c.clinic_id, *(bindparam(column, type_=users.c[column].type) for column in names)).where(
+        of_clinic
+    )
+    created = (
+        insert(users)
+        .from_select(["clinic_id", *names], row)
+        .returning(users.c.clinic_id, *PUBLIC)
+        .cte("created_user")
+    )
+    actor = {"actor_id": created.c.id, "actor_role": created.c.role} if by_slug else {}
+    audit = record(
+        created,
+        action=action,
+        entity_type="user",
+        entity_id=created.c.id,
+        clinic_id=created.c.clinic_id,
+        details=func.jsonb_build_object(constant("role"), created.c.role),
+        **actor,
+    )
+    query = select(*(created.c[column] for column in User.__dataclass_fields__)).add_cte(audit)
+    return compiled(name, query, User, is_write=True)
+
+
+REGISTER = _create("register_user", "user.registered", by_slug=True)
+CREATE = _create("create_user", "user.created", by_slug=False)
+
+USER = compiled("user", select(*PUBLIC).where(_ONE), User)
+
+_NEW_FIELDS: dict[str, Any] = {
+    "full_name": Text(),
+    "time_zone": Text(),
+    "role": Text(),
+    "is_active": Boolean(),
+    "specialty": Text(),
+}
+
+
+@cache
+def change_user(given: frozenset[str]) -> Statement[User]:
+    """Sets the given fields. A new role or a deactivation voids the tokens that are out, everywhere within a second."""
+    before = (
+        select(users.c.clinic_id, users.c.id, users.c.role, users.c.is_active)
+        .where(_ONE)
+        .with_for_update()
+        .cte("before")
+    )
+    values = {name: bindparam(f"new_{name}", type_=kind) for name, kind in _NEW_FIELDS.items() if name in given}
+    if "role" in given and "specialty" not in given:
+        # Only doctors have a specialty.
+        values["specialty"] = case((values["role"] == constant("doctor"), users.c.specialty), else_=None)
+    voids = or_(
+        values["role"] != before.c.role if "role" in given else literal(False),
+        and_(before.c.is_active, ~values["is_active"]) if "is_active" in given else literal(False),
+    )
+    changed = (
+        update(users)
+        .where(users.c.clinic_id == before.c.clinic_id, users.c.id == before.c.id)
+        .values(**values, token_version=users.c.token_version + cast(voids, Integer))
+        .returning(users.c.clinic_id, users.c.token_version, *PUBLIC, voids.label("voids_tokens"))
+        .cte("changed_user")
+    )
+    ended = end_sessions(
+        and_(
+            sessions.c.clinic_id == changed.c.clinic_id,
+            sessions.c.user_id == changed.c.id,
+            ~changed.c.is_active,
+        ),
+        reason="deactivated",
+    )
+    audit = record(
+        changed,
+        action="user.updated",
+        entity_type="user",
+        entity_id=changed.c.id,
+        clinic_id=changed.c.clinic_id,
+        details=bindparam("details", type_=JSONB),
+    )
+    query = select(*(changed.c[column] for column in User.__dataclass_fields__)).add_cte(
+        ended, revoke_sessions(ended), void_older_tokens(changed, changed.c.voids_tokens), audit
+    )
+    return compiled("change_user", query, User, is_write=True)
+
+
+_USER_FILTERS = {
+    "role": users.c.role == bindparam("role", type_=Text),
+    "is_active": users.c.is_active == bindparam("is_active", type_=Boolean),
+    "email": users.c.email_normalized == bindparam("email", type_=Text),
+    "after_id": users.c.id > bindparam("after_id", type_=Uuid),
+}
+
+
+@cache
+def users_of_clinic(given: frozenset[str]) -> Statement[User]:
+    """The clinic's users that match the given filters, oldest first."""
+    query = (
+        select(*PUBLIC)
+        .where(_CLINIC, *(_USER_FILTERS[name] for name in sorted(given)))
+        .order_by(users.c.id)
+        .limit(bindparam("rows"))
+    )
+    return compiled("users_of_clinic", query, User)
+
+
+_IS_DOCTOR = and_(_CLINIC, users.c.role == constant("doctor"), users.c.is_active)
+_DOCTOR_COLUMNS = [users.c.id, users.c.full_name, users.c.specialty]
+_DOCTOR_FILTERS = {
+    "specialty": func.lower(users.c.specialty) == func.lower(bindparam("specialty", type_=Text)),
+    "q": users.c.full_name.icontains(bindparam("q", type_=Text), autoescape=False, escape="\\"),
+    "after_name": tuple_(users.c.full_name, users.c.id)
+    > tuple_(bindparam("after_name", type_=Text), bindparam("after_id", type_=Uuid)),
+}
+
+
+@cache
+def active_doctors(given: frozenset[str]) -> Statement[Doctor]:
+    """The clinic's active doctors that match the given filters, by name."""
+    query = (
+        select(*_DOCTOR_COLUMNS)
+        .where(_IS_DOCTOR, *(_DOCTOR_FILTERS[name] for name in sorted(given)))
+        .order_by(users.c.full_name, users.c.id)
+        .limit(bindparam("rows"))
+    )
+    return compiled("active_doctors", query, Doctor)
+
+
+ACTIVE_DOCTOR = compiled(
+    "active_doctor",
+    select(*_DOCTOR_COLUMNS).where(_IS_DOCTOR, users.c.id == bindparam("id", type_=Uuid)),
+    Doctor,
+)
+
+CREATE_CLINIC = compiled(
+    "create_clinic",
+    insert(clinics)
+    .from_select(
+        ["clinic_id", "slug"],
+        select(
+            func.coalesce(func.max(clinics.c.clinic_id), 0) + 1,
+            cast(bindparam("slug", type_=Text), Text),
+        ),
+    )
+    .returning(clinics.c.clinic_id),
+    int,
+    is_write=True,
+)
+
+CLINIC_ID = compiled("clinic_id", select(clinics.c.clinic_id).where(clinics.c.slug == bindparam("slug")), int)

@@ -1,0 +1,86 @@
+"""`/prescriptions/`."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.http.depends import Db, RequestId
+from app.http.fields import RecordId
+from app.http.paging import Page, PageQuery, scroll
+from app.http.problems import refusals
+from app.idempotency import endpoints as idempotency
+from app.identity.guard import Caller, GuardedRoute, requires
+from app.identity.rules import Permission
+from app.kit.errors import InvalidCursor, NotFound
+from app.prescription import rules, schemas, service
+from app.prescription.errors import ConsultationNotCompleted, PrescriptionExists
+
+router = APIRouter(route_class=GuardedRoute, tags=["Prescriptions"])
+
+
+@router.post(
+    "/prescriptions/",
+    status_code=201,
+    response_model=schemas.Prescription,
+    responses=refusals(NotFound, ConsultationNotCompleted, PrescriptionExists, *idempotency.REFUSALS),
+)
+@requires(Permission.PRESCRIBE, headers=idempotency.check_required)
+async def issue_prescription(
+    body: schemas.NewPrescription,
+    key: idempotency.RequiredKey,
+    secret: idempotency.FingerprintSecret,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
+    response: Response,
+) -> Any:
+    """Prescribe after your completed consultation, exactly once.
+
+    One prescription for a consultation, never edited. Retry with the same key, as when booking.
+    """
+    scoped = idempotency.scoped_key(
+        key,
+        clinic_id=caller.clinic_id,
+        user_id=caller.user_id,
+        operation=service.OPERATION,
+        body=body,
+        secret=secret,
+    )
+    issued = await service.issue_prescription(
+        db,
+        consultation_id=body.consultation_id,
+        items=[item.model_dump() for item in body.items],
+        notes=body.notes,
+        key=scoped,
+        request_id=request_id,
+    )
+    response.headers["Location"] = rules.location(issued.result.id)
+    if issued.is_replay:
+        response.headers["Idempotency-Replayed"] = "true"
+    return issued.result
+
+
+@router.get(
+    "/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor)
+)
+@requires(Permission.SEE_PRESCRIPTIONS)
+async def list_own_prescriptions(
+    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db
+) -> Any:
+    """List the prescriptions that you received (as a patient) or issued (as a doctor), newest first."""
+    here = scroll(request, query, name="own_prescriptions", caller=caller.user_id, parts=1)
+    rows = await service.find_own_prescriptions(
+        db,
+        actor=caller,
+        before=UUID(here.position[0]) if here.position else None,
+        limit=here.rows_wanted,
+    )
+    return here.page(rows, lambda prescription: [prescription.id])
+
+
+@router.get("/prescriptions/{id}", response_model=schemas.Prescription)
+@requires(Permission.SEE_PRESCRIPTIONS)
+async def read_prescription(id: RecordId, caller: Caller, db: Db) -> Any:
+    """Read one prescription: its patient or its doctor."""
+    return await service.get_prescription(db, prescription_id=id, actor=caller)

@@ -1,0 +1,132 @@
+"""Prescriptions: issued in one statement, and read."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, exists, insert, or_, select, true
+from sqlalchemy.dialects.postgresql import JSONB
+
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.consultation.models import consultations
+from app.db.schema import Text, Uuid
+from app.db.statement import Statement, compiled, constant
+from app.idempotency.clauses import claim_key
+from app.idempotency.service import Attempt
+from app.identity.users.clauses import active_user
+from app.outbox.clauses import announce
+from app.prescription.models import prescriptions
+from app.prescription.rules import Prescription
+
+OPERATION = "issue_prescription"
+PUBLIC = [prescriptions.c[name] for name in Prescription.__dataclass_fields__]
+
+_CONSULTATION_ID = bindparam("consultation_id", type_=Uuid)
+_DOCTOR_ID = bindparam("doctor_id", type_=Uuid)
+_KEY = bindparam("key", type_=Text)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the world looked like to a prescription that was refused."""
+
+    consultation_status: str | None
+    has_prescription: bool
+    prescription_under_key: UUID | None
+
+
+def _attempt(*values: Any) -> Attempt[Prescription]:  # noqa: ANN401 - a row
+    return Attempt(has_claimed=True, result=None if values[0] is None else Prescription(*values))
+
+
+def _issue() -> Statement[Attempt[Prescription]]:
+    doctor = active_user("doctor")
+    key = claim_key(doctor, operation=OPERATION)
+    row = (
+        select(
+            consultations.c.clinic_id,
+            bindparam("prescription_id", type_=Uuid).label("id"),
+            consultations.c.id.label("consultation_id"),
+            consultations.c.doctor_id,
+            consultations.c.patient_id,
+            bindparam("items", type_=JSONB).label("items"),
+            bindparam("notes", type_=Text).label("notes"),
+            _KEY.label("idempotency_key"),
+        )
+        .select_from(
+            key.join(
+                consultations,
+                (consultations.c.clinic_id == key.c.clinic_id) & (consultations.c.doctor_id == key.c.user_id),
+            )
+        )
+        .where(consultations.c.id == _CONSULTATION_ID, consultations.c.status == constant("completed"))
+    )
+    names = ["clinic_id", "id", "consultation_id", "doctor_id", "patient_id", "items", "notes", "idempotency_key"]
+    prescription = (
+        insert(prescriptions)
+        .from_select(names, row)
+        .returning(prescriptions.c.clinic_id, *PUBLIC)
+        .cte("prescription")
+    )
+    what = {"entity_id": prescription.c.id, "clinic_id": prescription.c.clinic_id}
+    audit = record(prescription, action="prescription.created", entity_type="prescription", **what)
+    event = announce(prescription, topic="prescription.created", **what)
+    columns = [prescription.c[name] for name in Prescription.__dataclass_fields__]
+    query = select(*columns).select_from(key.join(prescription, true(), isouter=True))
+    return compiled("issue_prescription", query.add_cte(audit, event), _attempt, is_write=True)
+
+
+ISSUE = _issue()
+
+_CLINIC = prescriptions.c.clinic_id == bindparam("clinic_id")
+_UNDER_KEY = _CLINIC & (prescriptions.c.doctor_id == _DOCTOR_ID) & (prescriptions.c.idempotency_key == _KEY)
+_OWN_CONSULTATION = (
+    (consultations.c.clinic_id == bindparam("clinic_id"))
+    & (consultations.c.id == _CONSULTATION_ID)
+    & (consultations.c.doctor_id == _DOCTOR_ID)
+)
+
+CIRCUMSTANCES = compiled(
+    "circumstances_of_refusal",
+    select(
+        select(consultations.c.status).where(_OWN_CONSULTATION).scalar_subquery().label("consultation_status"),
+        exists()
+        .where(_CLINIC, prescriptions.c.consultation_id == _CONSULTATION_ID)
+        .label("has_prescription"),
+        select(prescriptions.c.id).where(_UNDER_KEY).scalar_subquery().label("prescription_under_key"),
+    ),
+    Circumstances,
+)
+
+ISSUED_UNDER_KEY = compiled("issued_under_key", select(*PUBLIC).where(_UNDER_KEY), Prescription)
+
+# The patient who received it and the doctor who issued it; nobody else, not even an admin.
+_IS_CONCERNED = or_(
+    (ACTOR_ROLE == constant("patient")) & (prescriptions.c.patient_id == ACTOR_ID),
+    (ACTOR_ROLE == constant("doctor")) & (prescriptions.c.doctor_id == ACTOR_ID),
+)
+
+PRESCRIPTION = compiled(
+    "prescription_for",
+    select(*PUBLIC).where(_CLINIC, prescriptions.c.id == bindparam("id", type_=Uuid), _IS_CONCERNED),
+    Prescription,
+)
+
+_FILTERS = {
+    "patient_id": prescriptions.c.patient_id == bindparam("patient_id", type_=Uuid),
+    "doctor_id": prescriptions.c.doctor_id == _DOCTOR_ID,
+    "before_id": prescriptions.c.id < bindparam("before_id", type_=Uuid),
+}
+
+
+@cache
+def prescriptions_of(given: frozenset[str]) -> Statement[Prescription]:
+    """Somebody's prescriptions, newest first: the ids are sorted by time."""
+    query = (
+        select(*PUBLIC)
+        .where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
+        .order_by(prescriptions.c.id.desc())
+        .limit(bindparam("rows"))
+    )
+    return compiled("prescriptions_of", query, Prescription)
