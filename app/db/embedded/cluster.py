@@ -1,0 +1,114 @@
+"""A new cluster: made beside its place, filled, flushed, then put there in one rename."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from app.db.embedded.errors import EmbeddedServerError
+from app.db.embedded.identity import Identity, child_setup
+from app.db.embedded.layout import Layout
+
+# The application's role owns nothing and may create nothing; the owner may do what it may, and give that on.
+_SERVER_SQL = (
+    "CREATE ROLE telemed_owner LOGIN CREATEROLE",
+    "CREATE ROLE telemed_app LOGIN NOINHERIT",
+    "GRANT telemed_app TO telemed_owner",
+    "CREATE DATABASE telemed OWNER telemed_owner",
+    "REVOKE TEMPORARY ON DATABASE telemed FROM PUBLIC",
+)
+_DATABASE_SQL = (
+    "ALTER SCHEMA public OWNER TO telemed_owner",
+    "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+)
+_FULL = "No space left on device"
+
+
+def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity, *, durable: bool) -> Path:
+    """The cluster's folder; a new cluster is made when there is none. Call it as the only keeper.
+
+    1. initdb into `pg<major>.new`, swept away first if an earlier try died there;
+    2. roles and database, in single-user mode: no server is up yet that anybody could see half done;
+    3. flush it to disk (unless not `durable`), rename it to `pg<major>`, flush the rename.
+    """
+    cluster = layout.cluster(major)
+    if (cluster / "PG_VERSION").exists():
+        return cluster
+    _refuse_other_versions(layout, major)
+    building = cluster.with_suffix(".new")
+    if building.exists():
+        shutil.rmtree(building)
+    initdb: list[str | Path] = [bin_dir / "initdb", "-D", building]
+    how = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject"]
+    _run([*initdb, *how, "--no-sync", "--no-instructions"], layout, identity)
+    for database, statements in (("postgres", _SERVER_SQL), ("telemed", _DATABASE_SQL)):
+        # -F: the flush comes once, at the end. Single-user mode would go on after an error without exit_on_error.
+        single: list[str | Path] = [
+            bin_dir / "postgres",
+            "--single",
+            "-F",
+            "-c",
+            "exit_on_error=on",
+            "-D",
+            building,
+            database,
+        ]
+        _run(single, layout, identity, stdin="".join(f"{statement}\n" for statement in statements))
+    if durable:
+        _run([*initdb, "--sync-only"], layout, identity)
+    building.rename(cluster)
+    _flush(layout.data_dir)
+    return cluster
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without what would tell PostgreSQL another port, folder or language."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
+    return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _refuse_other_versions(layout: Layout, major: int) -> None:
+    # Starting empty beside an older cluster would look like the loss of everything in it.
+    for version_file in sorted(layout.data_dir.glob("pg*/PG_VERSION")):
+        if version_file.parent.suffix == ".new":
+            continue
+        found = version_file.read_text().strip()
+        message = (
+            f"{layout.data_dir} holds data of PostgreSQL {found}, and the binaries found are PostgreSQL {major}; "
+            f"set PG_BINDIR to a PostgreSQL {found}, or dump there and restore into another TELEMED_DATA_DIR"
+        )
+        raise EmbeddedServerError(message)
+
+
+def _run(command: list[str | Path], layout: Layout, identity: Identity, *, stdin: str = "") -> None:
+    answer = subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(),
+        # Safe here: the keeper has one thread.
+        preexec_fn=child_setup(identity),
+    )
+    if answer.returncode == 0:
+        return
+    said = (answer.stderr + answer.stdout).strip()
+    if _FULL in said:
+        message = f"the disk of {layout.data_dir} is full; free at least 100 MB, or choose another TELEMED_DATA_DIR"
+        raise EmbeddedServerError(message)
+    lines = said.splitlines()
+    reason = next(
+        (line for line in lines if "error:" in line or "FATAL:" in line or "ERROR:" in line),
+        (lines or ["no reason given"])[-1],
+    )
+    message = f"a new database could not be made in {layout.data_dir} ({reason}); correct that, or choose another TELEMED_DATA_DIR"
+    raise EmbeddedServerError(message)
+
+
+def _flush(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
