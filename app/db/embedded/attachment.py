@@ -74,8 +74,7 @@ class Attachment:
         """The postmaster's pid; another one after a restart."""
         pid = postmaster_pid(self._layout.socket_lock)
         if pid is None:
-            message = f"the server of {self.data_dir} is not running; call ensure()"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(f"the server of {self.data_dir} is not running; call ensure()")
         return pid
 
     def url(self, role: str = "telemed_app", database: str = "telemed") -> str:
@@ -86,11 +85,13 @@ class Attachment:
     def ensure(self) -> None:
         """Bring the server back if it or its keeper has died; a millisecond when all is well."""
         if self._lease is None:
-            message = f"this attachment to {self.data_dir} is closed; attach again"
-            raise EmbeddedServerError(message)
-        if not self._layout.lease.exists() or not os.path.samestat(os.fstat(self._lease), self._layout.lease.stat()):
-            message = f"the data folder {self.data_dir} was deleted or replaced while in use; stop, restore it, and start again"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(f"this attachment to {self.data_dir} is closed; attach again")
+        if not self._layout.lease.exists() or not os.path.samestat(
+            os.fstat(self._lease), self._layout.lease.stat()
+        ):
+            raise EmbeddedServerError(
+                f"the data folder {self.data_dir} was deleted or replaced while in use; stop, restore it, and start again"
+            )
         if not self._is_up():
             self._bring_up()
 
@@ -150,7 +151,9 @@ class Attachment:
             except subprocess.TimeoutExpired:
                 raise self._too_slow() from None
         if word not in {READY, TAKEN}:
-            raise EmbeddedServerError(word or f"the embedded server's keeper could not start; read {self.log_path}")
+            raise EmbeddedServerError(
+                word or f"the embedded server's keeper could not start; read {self.log_path}"
+            )
 
     def _stop_keeper(self) -> None:
         fd = self._layout.open(self._layout.keeper, os.O_RDWR)

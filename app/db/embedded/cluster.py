@@ -27,7 +27,7 @@ _FULL = "No space left on device"
 def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity, *, durable: bool) -> Path:
     """The cluster's folder; a new cluster is made when there is none. Call it as the only keeper.
 
-    1. initdb into `pg<major>.new`, swept away first if an earlier try died there;
+    1. initdb into `new-<pid>`, after sweeping away what an earlier try left;
     2. roles and database, in single-user mode: no server is up yet that anybody could see half done;
     3. flush it to disk (unless not `durable`), rename it to `pg<major>`, flush the rename.
     """
@@ -35,9 +35,10 @@ def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity
     if (cluster / "PG_VERSION").exists():
         return cluster
     _refuse_other_versions(layout, major)
-    building = cluster.with_suffix(".new")
-    if building.exists():
-        shutil.rmtree(building)
+    for left_over in layout.data_dir.glob("new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    # A name of our own: the initdb of a killed keeper may still be sweeping up after itself.
+    building = layout.data_dir / f"new-{os.getpid()}"
     initdb: list[str | Path] = [bin_dir / "initdb", "-D", building]
     how = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject"]
     _run([*initdb, *how, "--no-sync", "--no-instructions"], layout, identity)
@@ -70,14 +71,13 @@ def clean_environment() -> dict[str, str]:
 def _refuse_other_versions(layout: Layout, major: int) -> None:
     # Starting empty beside an older cluster would look like the loss of everything in it.
     for version_file in sorted(layout.data_dir.glob("pg*/PG_VERSION")):
-        if version_file.parent.suffix == ".new":
-            continue
         found = version_file.read_text().strip()
-        message = (
-            f"{layout.data_dir} holds data of PostgreSQL {found}, and the binaries found are PostgreSQL {major}; "
-            f"set PG_BINDIR to a PostgreSQL {found}, or dump there and restore into another TELEMED_DATA_DIR"
+        raise EmbeddedServerError(
+            (
+                f"{layout.data_dir} holds data of PostgreSQL {found}, and the binaries found are PostgreSQL {major}; "
+                f"set PG_BINDIR to a PostgreSQL {found}, or dump there and restore into another TELEMED_DATA_DIR"
+            )
         )
-        raise EmbeddedServerError(message)
 
 
 def _run(command: list[str | Path], layout: Layout, identity: Identity, *, stdin: str = "") -> None:
@@ -95,15 +95,17 @@ def _run(command: list[str | Path], layout: Layout, identity: Identity, *, stdin
         return
     said = (answer.stderr + answer.stdout).strip()
     if _FULL in said:
-        message = f"the disk of {layout.data_dir} is full; free at least 100 MB, or choose another TELEMED_DATA_DIR"
-        raise EmbeddedServerError(message)
+        raise EmbeddedServerError(
+            f"the disk of {layout.data_dir} is full; free at least 100 MB, or choose another TELEMED_DATA_DIR"
+        )
     lines = said.splitlines()
     reason = next(
         (line for line in lines if "error:" in line or "FATAL:" in line or "ERROR:" in line),
         (lines or ["no reason given"])[-1],
     )
-    message = f"a new database could not be made in {layout.data_dir} ({reason}); correct that, or choose another TELEMED_DATA_DIR"
-    raise EmbeddedServerError(message)
+    raise EmbeddedServerError(
+        f"a new database could not be made in {layout.data_dir} ({reason}); correct that, or choose another TELEMED_DATA_DIR"
+    )
 
 
 def _flush(folder: Path) -> None:

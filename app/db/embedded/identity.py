@@ -126,8 +126,9 @@ def _check_reachable(identity: Identity, path: Path) -> None:
         elif entry.st_gid in groups:
             may_pass = stat.S_IXGRP
         if not entry.st_mode & may_pass:
-            message = f"PostgreSQL can't run as root, and {path} can't be reached as anybody else because {folder} is closed; run as another user, or move it elsewhere"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(
+                f"PostgreSQL can't run as root, and {path} can't be reached as anybody else because {folder} is closed; run as another user, or move it elsewhere"
+            )
 
 
 def _hand_over(data_dir: Path, identity: Identity) -> None:

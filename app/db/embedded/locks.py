@@ -26,8 +26,9 @@ def serve_lock(data_dir: Path) -> Iterator[None]:
     try:
         if not try_lock(fd):
             owner = holder(fd) or "unknown"
-            message = f"already served from {layout.data_dir} by process {owner}; stop it first, or choose another TELEMED_DATA_DIR"
-            raise EmbeddedServerError(message)
+            raise EmbeddedServerError(
+                f"already served from {layout.data_dir} by process {owner}; stop it first, or choose another TELEMED_DATA_DIR"
+            )
         sign(fd)
         yield
     finally:
