@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,13 +42,13 @@ class House:
         self.attachments.append(attachment)
         return attachment
 
-    def spawn(self, *arguments: str, prefix: tuple[str, ...] = (), **environment: str) -> "subprocess.Popen[str]":
+    def spawn(self, *arguments: str, prefix: tuple[str, ...] = (), python: str = sys.executable) -> "subprocess.Popen[str]":
         child = subprocess.Popen(
-            [*prefix, sys.executable, str(SCRIPT), str(self.data_dir), *arguments],
+            [*prefix, python, str(SCRIPT), str(self.data_dir), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), sysconfig.get_path("platlib")])},
         )
         self.children.append(child)
         return child

@@ -54,10 +54,12 @@ class Layout:
     @property
     def socket_dir(self) -> Path:
         """The data folder, or a short stand-in where its path is too long for a socket or reads as a list of hosts."""
-        encoded = os.fsencode(self.data_dir / f".s.PGSQL.{PORT}")
-        if len(encoded) <= SOCKET_PATH_BYTES_MAX and b"," not in encoded:
+        folder = os.fsencode(self.data_dir)
+        length = len(folder) + len(f"/.s.PGSQL.{PORT}")
+        # PostgreSQL reads a list of folders there, trimmed, and libpq a list of hosts.
+        if length <= SOCKET_PATH_BYTES_MAX and b"," not in folder and folder == folder.rstrip():
             return self.data_dir
-        return SHORT_ROOT / f"telemed-{hashlib.sha256(encoded).hexdigest()[:16]}"
+        return SHORT_ROOT / f"telemed-{hashlib.sha256(folder).hexdigest()[:16]}"
 
     @property
     def socket(self) -> Path:
