@@ -1,4 +1,4 @@
-"""A process that attaches, says so in one line of JSON, and leaves when its standard input ends: `attached.py DATA_DIR [UID]`."""
+"""Attach, say so in one line of JSON, leave when the standard input ends: `attached.py DATA_DIR [UID]`."""
 
 import json
 import os

@@ -8,17 +8,18 @@ import time
 
 import pytest
 
-from app.db.embedded import EmbeddedServerError, attach
+from app.db.embedded import Attachment, EmbeddedServerError, attach
+from tests.embedded.house import Ask, House, eventually
 
 
-def test_server_stops_when_its_only_user_is_killed(house, eventually):
+def test_server_stops_when_its_only_user_is_killed(house: House) -> None:
     child = house.spawn()
     house.say_of(child)
     child.kill()
     eventually(house.is_deserted, within_s=5)
 
 
-def test_killed_user_leaves_the_server_to_the_others(house, ask):
+def test_killed_user_leaves_the_server_to_the_others(house: House, ask: Ask) -> None:
     child = house.spawn()
     house.say_of(child)
     attachment = house.attach()
@@ -31,7 +32,7 @@ def test_killed_user_leaves_the_server_to_the_others(house, ask):
     assert attachment.pid == pid
 
 
-def test_killed_keeper_takes_the_server_along_and_ensure_brings_both_back(house, ask, eventually):
+def test_killed_keeper_takes_the_server_along_and_ensure_brings_both_back(house: House, ask: Ask) -> None:
     attachment = house.attach(synchronous_commit="on")
     ask(attachment.url("telemed_owner"), "CREATE TABLE notes AS SELECT 'kept' AS note")
     os.kill(house.keeper_pid, signal.SIGKILL)
@@ -40,14 +41,14 @@ def test_killed_keeper_takes_the_server_along_and_ensure_brings_both_back(house,
     assert ask(attachment.url("telemed_owner"), "SELECT note FROM notes") == "kept"
 
 
-def test_ensure_directly_after_the_keeper_is_killed(house, ask):
+def test_ensure_directly_after_the_keeper_is_killed(house: House, ask: Ask) -> None:
     attachment = house.attach()
     os.kill(house.keeper_pid, signal.SIGKILL)
     attachment.ensure()
     assert ask(attachment.url(), "SELECT 1") == 1
 
 
-def test_killed_postmaster_comes_back_by_itself(house, ask, eventually):
+def test_killed_postmaster_comes_back_by_itself(house: House, ask: Ask) -> None:
     attachment = house.attach(synchronous_commit="on")
     ask(attachment.url("telemed_owner"), "CREATE TABLE notes AS SELECT 'kept' AS note")
     killed = attachment.pid
@@ -57,7 +58,7 @@ def test_killed_postmaster_comes_back_by_itself(house, ask, eventually):
     assert ask(attachment.url("telemed_owner"), "SELECT note FROM notes") == "kept"
 
 
-def test_postmaster_killed_again_and_again_comes_back(house, ask):
+def test_postmaster_killed_again_and_again_comes_back(house: House, ask: Ask) -> None:
     attachment = house.attach()
     for _ in range(4):
         os.kill(attachment.pid, signal.SIGKILL)
@@ -65,7 +66,7 @@ def test_postmaster_killed_again_and_again_comes_back(house, ask):
         assert ask(attachment.url(), "SELECT 1") == 1
 
 
-def test_nothing_committed_is_lost_when_everything_is_killed(house, ask, eventually):
+def test_nothing_committed_is_lost_when_everything_is_killed(house: House, ask: Ask) -> None:
     attachment = attach(house.data_dir)
     house.attachments.append(attachment)
     ask(attachment.url("telemed_owner"), "CREATE TABLE notes AS SELECT n FROM generate_series(1, 1000) n")
@@ -76,7 +77,9 @@ def test_nothing_committed_is_lost_when_everything_is_killed(house, ask, eventua
     assert ask(attachment.url("telemed_owner"), "SELECT count(*) FROM notes") == 1000
 
 
-def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(house, ask, eventually):
+def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(
+    house: House, ask: Ask
+) -> None:
     attachment = house.attach()
     for pid in house.processes():
         os.kill(pid, signal.SIGKILL)
@@ -92,7 +95,7 @@ def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(h
     stranger.wait()
 
 
-def test_first_start_that_was_killed_is_begun_anew(house, ask, eventually):
+def test_first_start_that_was_killed_is_begun_anew(house: House, ask: Ask) -> None:
     child = house.spawn()
     eventually(lambda: any(house.data_dir.glob("new-*/PG_VERSION")))
     child.kill()
@@ -101,7 +104,7 @@ def test_first_start_that_was_killed_is_begun_anew(house, ask, eventually):
     assert not list(house.data_dir.glob("new-*"))
 
 
-def test_keeper_asked_to_stop_stops_cleanly(house, ask, eventually):
+def test_keeper_asked_to_stop_stops_cleanly(house: House, ask: Ask) -> None:
     attachment = house.attach()
     os.kill(house.keeper_pid, signal.SIGTERM)
     eventually(house.is_deserted)
@@ -110,7 +113,7 @@ def test_keeper_asked_to_stop_stops_cleanly(house, ask, eventually):
     assert ask(attachment.url(), "SELECT 1") == 1
 
 
-def test_server_of_a_deleted_folder_ends(house, eventually):
+def test_server_of_a_deleted_folder_ends(house: House) -> None:
     attachment = house.attach()
     shutil.rmtree(house.data_dir)
     with pytest.raises(EmbeddedServerError, match="was deleted or replaced while in use"):
@@ -119,7 +122,7 @@ def test_server_of_a_deleted_folder_ends(house, eventually):
     eventually(house.is_deserted)
 
 
-def attachment_pid(attachment) -> int | None:
+def attachment_pid(attachment: Attachment) -> int | None:
     try:
         return attachment.pid
     except EmbeddedServerError:

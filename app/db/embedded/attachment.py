@@ -27,10 +27,10 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[3]
 
 
 def attach(data_dir: Path, *, parameters: Mapping[str, str] = {}) -> "Attachment":
-    """A lease on the server of this data folder, which is made and started when needed; returns when it answers.
+    """A lease on the server of this data folder, made and started when needed; returns when it answers.
 
-    Blocks: a first start takes about a second. `parameters` are server parameters for whoever has to start it;
-    a server that already runs keeps its own. Raises `EmbeddedServerError`.
+    Blocks: a first start takes about a second. `parameters` are server parameters for whoever has to start
+    it; a server that already runs keeps its own, and they are ignored. Raises `EmbeddedServerError`.
     """
     attachment = Attachment(Layout.of(data_dir), parameters)
     try:
@@ -90,13 +90,14 @@ class Attachment:
             os.fstat(self._lease), self._layout.lease.stat()
         ):
             raise EmbeddedServerError(
-                f"the data folder {self.data_dir} was deleted or replaced while in use; stop, restore it, and start again"
+                f"the data folder {self.data_dir} was deleted or replaced while in use; "
+                "stop, restore it, and start again"
             )
         if not self._is_up():
             self._bring_up()
 
     def close(self) -> None:
-        """Give the lease back; the last one to do so stops the server and waits for that, at most CLOSE_S_MAX."""
+        """Give the lease back; the last one to do so stops the server and waits for that (CLOSE_S_MAX)."""
         if self._lease is None:
             return
         os.close(self._lease)

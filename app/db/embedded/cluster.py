@@ -9,7 +9,8 @@ from app.db.embedded.errors import EmbeddedServerError
 from app.db.embedded.identity import Identity, child_setup
 from app.db.embedded.layout import Layout
 
-# The application's role owns nothing and may create nothing; the owner may do what it may, and give that on.
+# The application's role owns nothing and may create nothing; the owner may do what it may, and give that
+# on.
 _SERVER_SQL = (
     "CREATE ROLE telemed_owner LOGIN CREATEROLE",
     "CREATE ROLE telemed_app LOGIN NOINHERIT",
@@ -43,7 +44,8 @@ def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity
     how = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject"]
     _run([*initdb, *how, "--no-sync", "--no-instructions"], layout, identity)
     for database, statements in (("postgres", _SERVER_SQL), ("telemed", _DATABASE_SQL)):
-        # -F: the flush comes once, at the end. Single-user mode would go on after an error without exit_on_error.
+        # -F: the flush comes once, at the end. Single-user mode would go on after an error without
+        # exit_on_error.
         single: list[str | Path] = [
             bin_dir / "postgres",
             "--single",
@@ -73,10 +75,8 @@ def _refuse_other_versions(layout: Layout, major: int) -> None:
     for version_file in sorted(layout.data_dir.glob("pg*/PG_VERSION")):
         found = version_file.read_text().strip()
         raise EmbeddedServerError(
-            (
-                f"{layout.data_dir} holds data of PostgreSQL {found}, and the binaries found are PostgreSQL {major}; "
-                f"set PG_BINDIR to a PostgreSQL {found}, or dump there and restore into another TELEMED_DATA_DIR"
-            )
+            f"{layout.data_dir} holds data of PostgreSQL {found}, and the binaries are PostgreSQL {major}; "
+            f"set PG_BINDIR to a PostgreSQL {found}, or dump there and restore into another TELEMED_DATA_DIR"
         )
 
 
@@ -104,7 +104,8 @@ def _run(command: list[str | Path], layout: Layout, identity: Identity, *, stdin
         (lines or ["no reason given"])[-1],
     )
     raise EmbeddedServerError(
-        f"a new database could not be made in {layout.data_dir} ({reason}); correct that, or choose another TELEMED_DATA_DIR"
+        f"a new database could not be made in {layout.data_dir} ({reason}); "
+        "correct that, or choose another TELEMED_DATA_DIR"
     )
 
 

@@ -24,7 +24,7 @@ _ALIASES = (1000, 1, 2, _NOBODY)
 
 @dataclass(frozen=True)
 class Identity:
-    """The user that PostgreSQL runs as, and the id it is shown inside a user namespace (None: no namespace)."""
+    """The user that PostgreSQL runs as, and the id it sees in a user namespace (None: no namespace)."""
 
     uid: int
     gid: int
@@ -32,10 +32,10 @@ class Identity:
 
 
 def choose_identity(layout: Layout, bin_dir: Path) -> Identity:
-    """Whom to run PostgreSQL as. As root the folder may be handed to `nobody`, where namespaces are forbidden.
+    """Whom to run PostgreSQL as. Where namespaces are forbidden, root's folder is handed to `nobody`.
 
-    An ordinary user runs it as themselves. Root runs it as the folder's owner; where that is root, in a user namespace
-    in which root has another number: nothing changes hands, and folders closed to others stay closed.
+    An ordinary user runs it as themselves. Root runs it as the folder's owner; where that is root, in a user
+    namespace in which root has another number: nothing changes hands, and closed folders stay closed.
     """
     owner = layout.data_dir.stat()
     uid, gid = os.geteuid(), os.getegid()
@@ -127,7 +127,8 @@ def _check_reachable(identity: Identity, path: Path) -> None:
             may_pass = stat.S_IXGRP
         if not entry.st_mode & may_pass:
             raise EmbeddedServerError(
-                f"PostgreSQL can't run as root, and {path} can't be reached as anybody else because {folder} is closed; run as another user, or move it elsewhere"
+                f"PostgreSQL can't run as root, and {path} can't be reached as anybody else "
+                f"because {folder} is closed; run as another user, or move it elsewhere"
             )
 
 

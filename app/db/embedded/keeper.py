@@ -1,8 +1,8 @@
 """The process that owns PostgreSQL: `python -m app.db.embedded.keeper DATA_DIR [NAME=VALUE …]`.
 
-It belongs to no command: whoever attaches first starts it, and it ends when nobody holds a lease any more. It has one
-thread and no connection, so that forking is safe and nothing but a signal can end it early. If it is killed, the kernel
-stops PostgreSQL (`child_setup`), and the next `ensure` starts another keeper.
+It belongs to no command: whoever attaches first starts it, and it ends when nobody holds a lease any more.
+It has one thread and no connection, so that forking is safe and nothing but a signal can end it early. If
+it is killed, the kernel stops PostgreSQL (`child_setup`), and the next `ensure` starts another keeper.
 """
 
 import os

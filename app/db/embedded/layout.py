@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def socket_dir(self) -> Path:
-        """The data folder, or a short stand-in where its path is too long for a socket or reads as a list of hosts."""
+        """The data folder, or a short stand-in where its path fits no socket or reads as several."""
         folder = os.fsencode(self.data_dir)
         length = len(folder) + len(f"/.s.PGSQL.{PORT}")
         # PostgreSQL reads a list of folders there, trimmed, and libpq a list of hosts.
@@ -81,7 +81,7 @@ class Layout:
                 self._close_to_others()
 
     def open(self, path: Path, flags: int) -> int:
-        """Open a file of ours, made when missing and belonging to the folder's owner also when root makes it."""
+        """Open a file of ours; made when missing, and then the folder owner's even if root makes it."""
         with _explained(self.data_dir):
             fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if os.geteuid() == 0:
@@ -104,7 +104,8 @@ class Layout:
                 or found.st_uid not in {os.geteuid(), uid}
             ):
                 raise EmbeddedServerError(
-                    f"{folder}, needed because the path of {self.data_dir} is long, belongs to somebody else; choose a shorter TELEMED_DATA_DIR"
+                    f"{folder}, needed because the path of {self.data_dir} is long, "
+                    "belongs to somebody else; choose a shorter TELEMED_DATA_DIR"
                 )
             os.chown(folder, uid, gid)
 
@@ -112,7 +113,8 @@ class Layout:
         # Somebody may have named /tmp or a home folder: closing that would break far more than us.
         if not self.lease.exists() and any(self.data_dir.iterdir()):
             raise EmbeddedServerError(
-                f"{self.data_dir} holds other files and is open to other users; choose an empty TELEMED_DATA_DIR, or close this one (chmod 700)"
+                f"{self.data_dir} holds other files and is open to other users; "
+                "choose an empty TELEMED_DATA_DIR, or close this one (chmod 700)"
             )
         self.data_dir.chmod(0o700)
 

@@ -1,7 +1,8 @@
 """Locks that the kernel gives back when their holder dies.
 
-Order, so that nobody waits in a circle: a lease first, then `start.lock`. Who already holds `start.lock` only *tries* the others.
-Only the holder of `start.lock` may try `lease.lock` exclusively: a refusal then means "somebody uses the server" and nothing else.
+Order, so that nobody waits in a circle: a lease first, then `start.lock`; who holds `start.lock` only
+*tries* the others. Only the holder of `start.lock` may try `lease.lock` exclusively: then a refusal means
+"somebody uses the server" and nothing else.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ _RETRY_S = 0.01
 
 @contextlib.contextmanager
 def serve_lock(data_dir: Path) -> Iterator[None]:
-    """One `telemed serve` per data folder: held for the block; raises `EmbeddedServerError` naming the process that has it."""
+    """One `telemed serve` per data folder, for the block; `EmbeddedServerError` names who has it."""
     layout = Layout.of(data_dir)
     layout.create()
     fd = layout.open(layout.serve, os.O_RDWR)
@@ -27,7 +28,8 @@ def serve_lock(data_dir: Path) -> Iterator[None]:
         if not try_lock(fd):
             owner = holder(fd) or "unknown"
             raise EmbeddedServerError(
-                f"already served from {layout.data_dir} by process {owner}; stop it first, or choose another TELEMED_DATA_DIR"
+                f"already served from {layout.data_dir} by process {owner}; "
+                "stop it first, or choose another TELEMED_DATA_DIR"
             )
         sign(fd)
         yield

@@ -25,8 +25,9 @@ DEFAULT_PARAMETERS: Mapping[str, str] = {
     "log_timezone": "UTC",
     "deadlock_timeout": "200ms",
     "log_checkpoints": "off",
-    # `log` is stricter than `warning`: the text of an ERROR quotes values ('invalid input syntax for type date: "…"'),
-    # and they may be a patient's. The application logs its own failures; the server's LOG, FATAL and PANIC remain.
+    # `log` is stricter than `warning`: the text of an ERROR quotes values ('invalid input syntax for type
+    # date: "…"'), and they may be a patient's. The application logs its own failures; the server's LOG,
+    # FATAL and PANIC remain.
     "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
@@ -80,7 +81,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def answers(layout: Layout) -> bool:
-    """Whether it accepts connections. Speaks four bytes of the protocol, to need neither a driver nor a process."""
+    """Whether it accepts connections. Speaks the protocol, to need neither a driver nor a process."""
     words = b"user\0telemed_app\0database\0telemed\0\0"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(_PING_S_MAX)
@@ -92,7 +93,8 @@ def answers(layout: Layout) -> bool:
         except OSError:
             # A reply may have come before the server closed its end; without one it is not up.
             return False
-    # 57P03: starting up, shutting down or recovering. Any other refusal (all connections taken) comes from a running server.
+    # 57P03: starting up, shutting down or recovering. Any other refusal (all connections taken) comes from
+    # a running server.
     return bool(reply) and b"57P03" not in reply
 
 
@@ -109,9 +111,10 @@ def _settle_old_pid(cluster: Path) -> None:
     """Make a left-over pid file tell the truth.
 
     1. A server that lost its keeper is about to end: wait for it, or starts fail until it has.
-    2. After a crash another program may have got its number (usual when a container restarts), and PostgreSQL would refuse
-       to start for good. Write our own number there: PostgreSQL knows that its parent is not a server. The file itself has
-       to stay, since it names the shared memory by which left-over backends are noticed.
+    2. After a crash another program may have got its number (usual when a container restarts), and
+       PostgreSQL would refuse to start for good. Write our own number there: PostgreSQL knows that its
+       parent is not a server. The file itself has to stay: it names the shared memory by which left-over
+       backends are noticed.
     """
     if sys.platform != "linux":
         return

@@ -26,7 +26,8 @@ BACK_OFF_S_MAX = 3.2
 # Up this long, a server counts as sound again.
 SOUND_S = 10.0
 LOG_BYTES_MAX = 10 * 1024 * 1024
-# What PostgreSQL says while backends of its killed predecessor are still about. They leave; other reasons stay.
+# What PostgreSQL says while backends of its killed predecessor are still about. They leave; other reasons
+# stay.
 PASSING_REASONS = ("is still in use", "lock file")
 
 
@@ -102,7 +103,10 @@ class Supervisor:
             self._pause(POLL_S)
 
     def _is_abandoned(self) -> bool:
-        """Whether nobody has held a lease for a while. If so, both locks stay ours until we end, and newcomers wait for that."""
+        """Whether nobody has held a lease for a while.
+
+        If so, `start.lock` and `lease.lock` stay ours until we end: newcomers wait for that, then start anew.
+        """
         if not self._layout.lease.exists():
             # The folder was deleted under us: nobody can find the server any more.
             return True
@@ -121,7 +125,7 @@ class Supervisor:
 
 
 def bound_log(log: Path) -> None:
-    """Keep the log and its predecessor below twice LOG_BYTES_MAX. Copied, not renamed: PostgreSQL holds the file open."""
+    """Keep the log short. Copied and cut, not renamed: PostgreSQL holds the file open."""
     # Neither a log that somebody deleted nor a full disk may end the keeper, and with it the server.
     with contextlib.suppress(OSError):
         if log.stat().st_size > LOG_BYTES_MAX:
