@@ -6,7 +6,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from app.db.embedded import EmbeddedServerError, attach
+from app.db.embedded import EmbeddedServerError, attach, supervisor
+from app.db.embedded.supervisor import bound_log
 from tests.embedded.house import Ask, House
 
 
@@ -121,6 +122,24 @@ def with_errors(connection: psycopg.Connection, statement: str, value: str | Non
         connection.execute(statement, None if value is None else [value])
     except psycopg.Error:
         return
+
+
+def test_secrets_of_the_application_do_not_reach_the_server(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JWT_SECRET", "opensesame")
+    environment = Path(f"/proc/{house.attach().pid}/environ").read_bytes()
+    assert environment
+    assert b"opensesame" not in environment
+
+
+def test_log_is_cut_when_it_grows_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "LOG_BYTES_MAX", 10)
+    log = tmp_path / "postgres.log"
+    log.write_text("more than ten")
+    bound_log(log)
+    assert log.read_text() == ""
+    assert (tmp_path / "postgres.log.1").read_text() == "more than ten"
 
 
 def test_default_keeps_every_commit_on_disk(house: House, ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""As root, as an ordinary user, as one without a name, where namespaces are forbidden; with another PostgreSQL."""
+"""As root, as an ordinary user, as one without a name, without namespaces; with another PostgreSQL."""
 
 import os
 import shutil
@@ -100,7 +100,7 @@ def test_older_postgresql(house: House, ask: Ask, monkeypatch: pytest.MonkeyPatc
 
 
 def _python_for_all() -> str:
-    """This Python, or the system's of the same version where ours lies in a closed folder; with the same libraries."""
+    """This Python, or the system's of the same version where ours lies in a closed folder."""
     system = Path(f"/usr/bin/python{sys.version_info.major}.{sys.version_info.minor}")
     for candidate in (Path(sys.executable), system):
         folders = candidate.resolve().parents

@@ -22,6 +22,8 @@ from app.db.embedded.report import READY, TAKEN
 START_S_MAX = 120.0
 CLOSE_S_MAX = 10.0
 _POLL_S = 0.02
+# Killed once can be bad luck, and the next try heals it.
+_SPEECHLESS_MAX = 3
 # Where the package `app` lies, so that the keeper finds it whatever the working folder is.
 _IMPORT_ROOT = Path(__file__).resolve().parents[3]
 
@@ -116,20 +118,26 @@ class Attachment:
         with locks.held(self._layout, self._layout.start, timeout_s=START_S_MAX) as is_ours:
             if not is_ours:
                 raise self._too_slow()
+            speechless = 0
             while not self._is_up():
                 if time.monotonic() > deadline:
                     raise self._too_slow()
-                if locks.is_free(self._layout, self._layout.keeper):
-                    self._start_keeper(deadline - time.monotonic())
-                else:
+                if not locks.is_free(self._layout, self._layout.keeper):
                     time.sleep(_POLL_S)
+                elif not self._start_keeper(deadline - time.monotonic()):
+                    speechless += 1
+                    if speechless == _SPEECHLESS_MAX:
+                        raise EmbeddedServerError(
+                            f"the embedded server's keeper ends without a word; read {self.log_path}"
+                        )
 
     def _is_up(self) -> bool:
         # A server without a keeper still answers for an instant after the keeper was killed.
         return answers(self._layout) and not locks.is_free(self._layout, self._layout.keeper)
 
-    def _start_keeper(self, timeout_s: float) -> None:
-        """Start a keeper and wait for its word. No preexec_fn here: this process may have threads."""
+    def _start_keeper(self, timeout_s: float) -> str:
+        """Start a keeper and wait for its word, which is empty when it was killed."""
+        # No preexec_fn here: this process may have threads.
         settings = [f"{name}={value}" for name, value in self._parameters.items()]
         path = os.pathsep.join(filter(None, (str(_IMPORT_ROOT), os.environ.get("PYTHONPATH"))))
         log = self._layout.open(self._layout.log, os.O_WRONLY | os.O_APPEND)
@@ -151,10 +159,9 @@ class Attachment:
                 word = starter.communicate(timeout=timeout_s)[0].decode().strip()
             except subprocess.TimeoutExpired:
                 raise self._too_slow() from None
-        if word not in {READY, TAKEN}:
-            raise EmbeddedServerError(
-                word or f"the embedded server's keeper could not start; read {self.log_path}"
-            )
+        if word not in {READY, TAKEN, ""}:
+            raise EmbeddedServerError(word)
+        return word
 
     def _stop_keeper(self) -> None:
         fd = self._layout.open(self._layout.keeper, os.O_RDWR)

@@ -22,6 +22,7 @@ _DATABASE_SQL = (
     "ALTER SCHEMA public OWNER TO telemed_owner",
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
 )
+_INHERITED = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 _FULL = "No space left on device"
 
 
@@ -44,18 +45,9 @@ def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity
     how = ["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=reject"]
     _run([*initdb, *how, "--no-sync", "--no-instructions"], layout, identity)
     for database, statements in (("postgres", _SERVER_SQL), ("telemed", _DATABASE_SQL)):
-        # -F: the flush comes once, at the end. Single-user mode would go on after an error without
-        # exit_on_error.
-        single: list[str | Path] = [
-            bin_dir / "postgres",
-            "--single",
-            "-F",
-            "-c",
-            "exit_on_error=on",
-            "-D",
-            building,
-            database,
-        ]
+        # The flush comes once, at the end. Without exit_on_error single-user mode would go on after an error.
+        options = ["--single", "-F", "-c", "exit_on_error=on", "-D"]
+        single: list[str | Path] = [bin_dir / "postgres", *options, building, database]
         _run(single, layout, identity, stdin="".join(f"{statement}\n" for statement in statements))
     if durable:
         _run([*initdb, "--sync-only"], layout, identity)
@@ -65,8 +57,8 @@ def ensure_cluster(layout: Layout, bin_dir: Path, major: int, identity: Identity
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would tell PostgreSQL another port, folder or language."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_"))}
+    """What PostgreSQL gets of our environment: no other server's port or folder, and none of our secrets."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 

@@ -61,11 +61,7 @@ def child_setup(identity: Identity) -> Callable[[], None]:
     libc = ctypes.CDLL(None, use_errno=True)
     keeper_pid = os.getpid()
     must_change = identity.uid != os.geteuid()
-    maps = (
-        ("/proc/self/setgroups", b"deny"),
-        ("/proc/self/uid_map", f"{identity.alias} {identity.uid} 1".encode()),
-        ("/proc/self/gid_map", f"{identity.alias} {identity.gid} 1".encode()),
-    )
+    maps = _maps(identity)
 
     def become() -> None:
         if must_change:
@@ -88,6 +84,14 @@ def child_setup(identity: Identity) -> Callable[[], None]:
                 os._exit(1)
 
     return become
+
+
+def _maps(identity: Identity) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("/proc/self/setgroups", b"deny"),
+        ("/proc/self/uid_map", f"{identity.alias} {identity.uid} 1".encode()),
+        ("/proc/self/gid_map", f"{identity.alias} {identity.gid} 1".encode()),
+    )
 
 
 def _alias() -> int | None:

@@ -38,6 +38,7 @@ class Supervisor:
         self._layout = layout
         self._server = server
         self._stop_asked = False
+        self._was_ready = False
         self._idle_since: float | None = None
         # A signal ends a pause at once; time.sleep would go on after the handler.
         self._woken, waker = os.pipe()
@@ -56,30 +57,31 @@ class Supervisor:
         Raises `EmbeddedServerError` when it can't be started, or not any more.
         """
         failures = 0
-        was_ready = False
         while not self._stop_asked:
-            log_start = self._layout.log.stat().st_size
             started = time.monotonic()
+            log_start = size_of(self._layout.log)
             process = self._server.start()
             if self._becomes_ready(process):
-                was_ready = True
+                self._was_ready = True
                 say(READY)
                 self._watch(process)
             if process.poll() is None:
                 stop(process)
                 return
             failures = 1 if time.monotonic() - started > SOUND_S else failures + 1
-            reason = last_words(self._layout.log, log_start)
             note(f"PostgreSQL ended by itself with {process.returncode}, {failures} of {STARTS_MAX}")
-            is_passing = was_ready or any(words in reason for words in PASSING_REASONS)
-            if not is_passing or failures == STARTS_MAX or not self._server.cluster.exists():
-                raise EmbeddedServerError(
-                    f"PostgreSQL does not start ({reason}); correct that, "
-                    f"or read {self._layout.log} for what came before"
-                )
+            self._judge(failures, last_words(self._layout.log, log_start))
             # The first restart is immediate; later ones give left-over backends time to leave.
             if failures > 1:
                 self._pause(min(BACK_OFF_FIRST_S * 2 ** (failures - 2), BACK_OFF_S_MAX))
+
+    def _judge(self, failures: int, reason: str) -> None:
+        may_pass = self._was_ready or any(words in reason for words in PASSING_REASONS)
+        if not may_pass or failures == STARTS_MAX or not self._server.cluster.exists():
+            raise EmbeddedServerError(
+                f"PostgreSQL does not start ({reason}); correct that, "
+                f"or read {self._layout.log} for what came before"
+            )
 
     def _ask_to_stop(self, *_: object) -> None:
         self._stop_asked = True
@@ -128,10 +130,15 @@ def bound_log(log: Path) -> None:
     """Keep the log short. Copied and cut, not renamed: PostgreSQL holds the file open."""
     # Neither a log that somebody deleted nor a full disk may end the keeper, and with it the server.
     with contextlib.suppress(OSError):
-        if log.stat().st_size > LOG_BYTES_MAX:
+        if size_of(log) > LOG_BYTES_MAX:
             with contextlib.suppress(OSError):
                 shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
+
+
+def size_of(log: Path) -> int:
+    """The log's length; nought when somebody deleted it."""
+    return log.stat().st_size if log.exists() else 0
 
 
 def last_words(log: Path, start: int) -> str:
