@@ -12,7 +12,7 @@ from app.availability.rules import Interval, Slot
 from app.db.database import Database
 from app.db.errors import ConstraintViolation
 from app.idempotency.rules import Key
-from app.idempotency.service import Attempt, Once, run_once
+from app.idempotency.service import Attempt, Once, is_used, run_once
 from app.identity.rules import Principal
 from app.kit.errors import DomainError, Invalid, NotFound, Unauthenticated, Unavailable
 from app.kit.ids import uuid7
@@ -33,9 +33,11 @@ async def offer_slots(
     """The doctor's new open slots, all or none, in the order given. Raises `Invalid`, `SlotOverlap`."""
     if errors := rules.shape_errors(intervals):
         raise Invalid(*errors)
-    command = _OfferSlots(
-        db=db, doctor=doctor, intervals=intervals, key=key, past=rules.past_errors(intervals, now=now), request_id=request_id
-    )
+    past = rules.past_errors(intervals, now=now)
+    # A slot that lay in the future when it was first asked for is replayed however late the retry comes.
+    if past and not (key and await is_used(db, key)):
+        raise Invalid(*past)
+    command = _OfferSlots(db=db, doctor=doctor, intervals=intervals, key=key, is_past=bool(past), request_id=request_id)
     if key is not None:
         return await run_once(db, command, key)
     try:
@@ -90,18 +92,15 @@ class _OfferSlots:
     db: Database
     doctor: Principal
     intervals: Sequence[Interval]
-    past: list[Any]
+    is_past: bool
     key: Key | None
     request_id: str
 
     async def attempt(self) -> Attempt[list[Slot]]:
-        # A slot that lay in the future when it was first asked for is replayed however late the retry comes.
-        slots = [] if self.past else await self.offer()
+        slots = [] if self.is_past else await self.offer()
         return Attempt(has_claimed=bool(slots), result=slots or None)
 
     async def offer(self) -> list[Slot]:
-        if self.past:
-            raise Invalid(*self.past)
         statement, under_key = sql.OFFER, {}
         if self.key is not None:
             is_one = self.key.operation == OPERATION_ONE

@@ -41,10 +41,10 @@ def _wished() -> CTE:
         bindparam("starts_at", type_=ARRAY(Instant)),
         bindparam("ends_at", type_=ARRAY(Instant)),
         bindparam("audit_ids", type_=ARRAY(Uuid)),
-    ).table_valued(column("starts_at", Instant), column("ends_at", Instant), column("audit_id", Uuid), name="wish")
+    ).table_valued(column("starts_at", Instant), column("ends_at", Instant), column("audit_id", Uuid), name="wish").render_derived()
     return (
         select(
-            func.nextval("availability_slots_id_seq").label("id"), rows.c.starts_at, rows.c.ends_at, rows.c.audit_id
+            func.nextval(constant("availability_slots_id_seq")).label("id"), rows.c.starts_at, rows.c.ends_at, rows.c.audit_id
         )
         .select_from(rows)
         .cte("wished")

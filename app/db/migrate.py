@@ -17,6 +17,12 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 ADVISORY_LOCK = 7_065_108_101
 AUDIT_MONTHS_AHEAD = 12
 
+CURRENT_REVISION: Statement[str] = compiled(
+    "current_revision",
+    sqlalchemy.select(sqlalchemy.column("version_num")).select_from(sqlalchemy.table("alembic_version")),
+    str,
+)
+
 
 def head() -> str:
     """The newest step that this release knows."""
@@ -45,12 +51,6 @@ def is_empty(url: str) -> bool:
     engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
         return bool(connection.scalar(text("SELECT to_regclass('public.alembic_version') IS NULL")))
-
-
-def current_revision() -> Statement[str]:
-    """The statement that reads the step the database is at."""
-    return compiled("current_revision", sqlalchemy.select(sqlalchemy.column("version_num")).select_from(
-        sqlalchemy.table("alembic_version")), str)
 
 
 @contextmanager

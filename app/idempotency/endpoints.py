@@ -54,8 +54,8 @@ async def _optional(
     return value
 
 
-async def _fingerdigestsecret(request: Request) -> bytes:
-    return cast(bytes, request.app.state.fingerdigestkey)
+async def _fingerprint_secret(request: Request) -> bytes:
+    return cast(bytes, request.app.state.fingerprint_key)
 
 
 def scoped_key(
@@ -68,4 +68,4 @@ def scoped_key(
 
 RequiredKey = Annotated[str, Depends(_required)]
 OptionalKey = Annotated[str | None, Depends(_optional)]
-FingerprintSecret = Annotated[bytes, Depends(_fingerdigestsecret)]
+FingerprintSecret = Annotated[bytes, Depends(_fingerprint_secret)]

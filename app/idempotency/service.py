@@ -82,6 +82,11 @@ async def run_once(db: Database, command: Command[Result], key: Key) -> Once[Res
     raise Unauthenticated
 
 
+async def is_used(db: Database, key: Key) -> bool:
+    """Whether something was answered under this key before."""
+    return await db.one(sql.USED_KEY, **_scope(key)) is not None
+
+
 async def _first_answer(db: Database, command: Command[Result], key: Key, used: sql.UsedKey) -> Result:
     if used.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused

@@ -13,8 +13,7 @@ from app.observability import context
 Event = MutableMapping[str, Any]
 
 FRAMES_MAX = 25
-# Chatty libraries: their information is in our own lines already.
-_QUIET = {"psycopg.pool": logging.ERROR, "uvicorn.access": logging.CRITICAL, "uvicorn.error": logging.WARNING}
+OURS = "telemed"
 
 
 def configure(level: str) -> None:
@@ -32,9 +31,10 @@ def configure(level: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for name, quiet_level in _QUIET.items():
-        logging.getLogger(name).setLevel(quiet_level)
+    # Libraries log addresses and queries on lesser levels; what matters of them is in our own lines.
+    root.setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    logging.getLogger(OURS).setLevel(level.upper())
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
@@ -50,7 +50,7 @@ def configure(level: str) -> None:
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose keyword arguments become fields. Give it identifiers, never personal values."""
-    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(f"{OURS}.{name}")
     return bound
 
 

@@ -1,0 +1,39 @@
+"""`telemed`: one verb a line, the same services behind it as behind the API."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from app.cli import check, demo, people, schema, serve
+from app.cli.console import fail
+from app.db.embedded import EmbeddedServerError
+from app.settings import SettingsError
+
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A telemedicine backend."
+)
+db = typer.Typer(no_args_is_help=True, help="The database.")
+clinic = typer.Typer(no_args_is_help=True, help="Clinics.")
+user = typer.Typer(no_args_is_help=True, help="Users.")
+for group, name in ((db, "db"), (clinic, "clinic"), (user, "user")):
+    cli.add_typer(group, name=name)
+
+cli.command("serve")(serve.serve)
+cli.command("migrate")(schema.migrate)
+cli.command("demo")(demo.demo)
+cli.command("check")(check.check)
+db.command("url")(schema.url)
+clinic.command("create")(people.create_clinic)
+user.command("create")(people.create_user)
+
+
+def main() -> None:
+    """Run the command line; expected failures are one line on standard error, exit code 1."""
+    run: Callable[[], None] = cli
+    try:
+        run()
+    except (SettingsError, EmbeddedServerError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,89 @@
+"""`telemed clinic create` and `telemed user create`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.cli.console import fail, out
+from app.cli.house import opened
+from app.db.database import Database
+from app.identity.passwords import LENGTH_MAX, LENGTH_MIN, Passwords
+from app.identity.rules import DOCTOR, ROLES
+from app.identity.users import rules, service
+from app.kit.errors import DomainError
+
+COMMAND_LINE = "command-line"
+
+
+def create_clinic(
+    slug: Annotated[str, typer.Argument(help="Its short name: a-z, 0-9 and hyphens.")],
+) -> None:
+    """Make a clinic. One deployment serves many; the first one, `main`, is there already."""
+    if not rules.is_slug(slug):
+        fail(f"{slug!r} cannot name a clinic: 1 to 63 of a-z, 0-9 and inner hyphens.")
+    with opened() as house:
+        clinic_id = house.run(lambda db, _: service.create_clinic(db, slug=slug))
+    if clinic_id is None:
+        fail(f"there is a clinic {slug!r} already.")
+    out.print(f"Clinic {slug} is number {clinic_id}. Next: telemed user create EMAIL --role admin --clinic {slug} …")
+
+
+def create_user(
+    email: Annotated[str, typer.Argument(help="The e-mail to log in with.")],
+    role: Annotated[str, typer.Option(help="admin, doctor or patient.")],
+    name: Annotated[str, typer.Option(help="The full name.")],
+    specialty: Annotated[str | None, typer.Option(help="Of a doctor.")] = None,
+    clinic: Annotated[str, typer.Option(help="The clinic's slug.")] = rules.DEFAULT_CLINIC,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+) -> None:
+    """Make a user, such as the first admin of a clinic."""
+    new_user = service.NewUser(
+        email=_email(email), password=_password(password_stdin), full_name=name, role=role, specialty=specialty
+    )
+    if role not in ROLES:
+        fail(f"{role!r} is no role; choose admin, doctor or patient.")
+    if not 1 <= len(name.strip()) <= 200:
+        fail("--name must have 1 to 200 characters.")
+    if specialty is not None and role != DOCTOR:
+        fail("--specialty is for doctors only.")
+
+    async def work(db: Database, passwords: Passwords) -> None:
+        clinic_id = await service.find_clinic(db, slug=clinic)
+        if clinic_id is None:
+            fail(f"there is no clinic {clinic!r}; make it with: telemed clinic create {clinic}")
+        try:
+            user = await service.create_user(
+                db,
+                passwords,
+                clinic_id=clinic_id,
+                new_user=new_user,
+                actor_id=None,
+                actor_role=None,
+                request_id=COMMAND_LINE,
+            )
+        except DomainError as error:
+            fail(error.detail)
+        out.print(f"User {user.id} ({user.role}) of clinic {clinic} can log in.", soft_wrap=True)
+
+    with opened() as house:
+        house.run(work)
+
+
+def _email(text: str) -> str:
+    try:
+        return rules.valid_email(text)
+    except ValueError:
+        fail(f"{text!r} is not an e-mail address.")
+
+
+def _password(from_stdin: bool) -> str:  # noqa: FBT001 - the option's value
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    if not LENGTH_MIN <= len(password) <= LENGTH_MAX or "\0" in password:
+        fail(f"the password must have {LENGTH_MIN} to {LENGTH_MAX} characters.")
+    return password

@@ -1,0 +1,45 @@
+"""`telemed serve`."""
+
+import os
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app.db.embedded import serve_lock
+from app.settings import load
+
+DRAIN_S = 30
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")]
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Which address to listen on.")] = "127.0.0.1",
+    port: Port = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes.")] = 1,
+) -> None:
+    """Serve the API. SIGTERM and Ctrl-C let accepted requests finish first."""
+    settings = load()
+    with ExitStack() as stack:
+        if settings.is_embedded:
+            stack.enter_context(serve_lock(settings.telemed_data_dir))
+        run(host=host, port=port, workers=workers)
+
+
+def run(*, host: str, port: int, workers: int) -> None:
+    """Run uvicorn until it is told to stop."""
+    # Workers end with this process, also when it is killed.
+    os.environ["TELEMED_SUPERVISOR_PID"] = str(os.getpid())
+    uvicorn.run(
+        "app.main:app",
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        # A keep-alive connection that idles longer than the proxy's is closed under a request.
+        timeout_keep_alive=75,
+    )
