@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
-import sqlalchemy.exc
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -145,7 +144,7 @@ async def _own_server(url: str, settings: Settings) -> AsyncIterator[str]:
     try:
         if await asyncio.to_thread(migrate.is_empty, url):
             await asyncio.to_thread(migrate.upgrade, url, app_role=settings.database_app_role)
-    except sqlalchemy.exc.DBAPIError:
+    except migrate.MigrationFailed:
         # We serve 503 until it is there; /health/ready tells why.
         _log.warning("database cannot be reached or set up")
     yield url

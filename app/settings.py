@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         Field(
             repr=False,
             description="Signs tokens and cursors; at least 32 bytes. "
-            "Made and kept in the data directory when the server is the embedded one."
+            "Made and kept in the data directory when the server is the embedded one.",
         ),
     ] = ""
     pepper: Annotated[
@@ -48,12 +48,12 @@ class Settings(BaseSettings):
         Field(
             repr=False,
             description="Second secret, for password hashes and request fingerprints; at least 32 bytes. "
-            "Absent: derived from SECRET_KEY, which then cannot be changed without resetting every password."
+            "Absent: derived from SECRET_KEY, which then cannot be changed without resetting every password.",
         ),
     ] = ""
-    algorithm: Annotated[
-        Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")
-    ] = "HS256"
+    algorithm: Annotated[Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")] = (
+        "HS256"
+    )
     access_token_expire_minutes: Annotated[
         int, Field(ge=1, le=1440, description="Life of an access token, in minutes.")
     ] = 15
@@ -77,7 +77,8 @@ class Settings(BaseSettings):
         int, Field(ge=2, le=200, description="Connections to PostgreSQL that one process may hold.")
     ] = 16
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="The least severe line that is logged.")
+        Literal["debug", "info", "warning", "error"],
+        Field(description="The least severe line that is logged."),
     ] = "info"
 
     @property
@@ -126,7 +127,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
 
     names = ("database_url", "secret_key", "pepper")
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         path = os.environ.get(f"{field_name.upper()}_FILE")
         return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
 

@@ -27,9 +27,7 @@ def main(folder: Path) -> None:
         otherwise=secrets.token_urlsafe(32),
         group=POSTGRES_GROUP,
     )
-    write(
-        folder / "database_url", database_url, otherwise=f"postgresql://postgres:{password}@db:5432/telemed"
-    )
+    write(folder / "database_url", database_url, otherwise=f"postgresql://postgres:{password}@db:5432/telemed")
 
 
 def write(file: Path, value: str, *, otherwise: str, group: int = API_USER) -> str:

@@ -25,9 +25,7 @@ BULK_BODY_BYTES_MAX = 256 * 1024
 _KEYED = tuple(error for error in idempotency.REFUSALS if error.code != "idempotency_key_missing")
 
 
-@router.post(
-    "/availability/", status_code=201, response_model=schemas.Slot, responses=refusals(SlotOverlap, *_KEYED)
-)
+@router.post("/availability/", status_code=201, response_model=schemas.Slot, responses=refusals(SlotOverlap, *_KEYED))
 @requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
 async def offer_slot(
     body: schemas.NewSlot,

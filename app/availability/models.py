@@ -18,9 +18,7 @@ availability_slots = Table(
     Column("created_at", Instant, nullable=False, server_default="now()"),
     ForeignKeyConstraint(["clinic_id", "doctor_id"], ["users.clinic_id", "users.id"]),
     CheckConstraint("status IN ('open', 'booked', 'withdrawn')", name="status"),
-    CheckConstraint(
-        "ends_at - starts_at BETWEEN interval '5 minutes' AND interval '12 hours'", name="length"
-    ),
+    CheckConstraint("ends_at - starts_at BETWEEN interval '5 minutes' AND interval '12 hours'", name="length"),
     ExcludeConstraint(
         ("clinic_id", "="),
         ("doctor_id", "="),
@@ -29,7 +27,12 @@ availability_slots = Table(
         using="gist",
         name="ex_availability_slots_doctor_overlap",
     ),
-    Index("ix_availability_slots_clinic_id_starts_at_id_open", "clinic_id", "starts_at", "id",
-          postgresql_where="status = 'open'"),
+    Index(
+        "ix_availability_slots_clinic_id_starts_at_id_open",
+        "clinic_id",
+        "starts_at",
+        "id",
+        postgresql_where="status = 'open'",
+    ),
     Index("ix_availability_slots_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
 )

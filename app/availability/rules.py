@@ -55,9 +55,7 @@ def past_errors(intervals: Sequence[Interval], *, now: datetime) -> list[FieldEr
     ]
 
 
-def window(
-    begin: datetime | None, end: datetime | None, *, now: datetime
-) -> tuple[datetime, datetime] | FieldError:
+def window(begin: datetime | None, end: datetime | None, *, now: datetime) -> tuple[datetime, datetime] | FieldError:
     """The half-open window of a search, or what is wrong with it."""
     begin = begin or now
     if end is None:

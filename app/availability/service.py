@@ -69,9 +69,7 @@ async def find_slots(
         given |= {"after_at"}
         values.update(after_at=after[0], after_id=after[1])
     begin, end = window
-    return await db.many(
-        sql.slots_of_clinic(given), clinic_id=clinic_id, begin=begin, end=end, rows=limit, **values
-    )
+    return await db.many(sql.slots_of_clinic(given), clinic_id=clinic_id, begin=begin, end=end, rows=limit, **values)
 
 
 async def withdraw_slot(db: Database, *, slot_id: int, actor: Principal, request_id: str) -> None:

@@ -37,14 +37,21 @@ _CLINIC = slots.c.clinic_id == bindparam("clinic_id")
 
 def _wished() -> CTE:
     """The wished slots with their numbers, which are drawn first so that a key can keep the answer."""
-    rows = func.unnest(
-        bindparam("starts_at", type_=ARRAY(Instant)),
-        bindparam("ends_at", type_=ARRAY(Instant)),
-        bindparam("audit_ids", type_=ARRAY(Uuid)),
-    ).table_valued(column("starts_at", Instant), column("ends_at", Instant), column("audit_id", Uuid), name="wish").render_derived()
+    rows = (
+        func.unnest(
+            bindparam("starts_at", type_=ARRAY(Instant)),
+            bindparam("ends_at", type_=ARRAY(Instant)),
+            bindparam("audit_ids", type_=ARRAY(Uuid)),
+        )
+        .table_valued(column("starts_at", Instant), column("ends_at", Instant), column("audit_id", Uuid), name="wish")
+        .render_derived()
+    )
     return (
         select(
-            func.nextval(constant("availability_slots_id_seq")).label("id"), rows.c.starts_at, rows.c.ends_at, rows.c.audit_id
+            func.nextval(constant("availability_slots_id_seq")).label("id"),
+            rows.c.starts_at,
+            rows.c.ends_at,
+            rows.c.audit_id,
         )
         .select_from(rows)
         .cte("wished")
@@ -69,7 +76,10 @@ def _offer(name: str, *, operation: str | None) -> Statement[Slot]:
     row = select(owner.c.clinic_id, wished.c.id, doctor_id.label("doctor_id"), wished.c.starts_at, wished.c.ends_at)
     offered = (
         insert(slots)
-        .from_select(["clinic_id", "id", "doctor_id", "starts_at", "ends_at"], row.select_from(owner.join(wished, true())))
+        .from_select(
+            ["clinic_id", "id", "doctor_id", "starts_at", "ends_at"],
+            row.select_from(owner.join(wished, true())),
+        )
         .returning(slots.c.clinic_id, *PUBLIC)
         .cte("offered_slot")
     )
@@ -125,7 +135,7 @@ def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
 
 
 _ONE = _CLINIC & (slots.c.id == bindparam("id", type_=BigInteger)) & (slots.c.status != constant("withdrawn"))
-_IS_CONCERNED = or_(ACTOR_ROLE == constant("admin"), slots.c.doctor_id == ACTOR_ID)
+_IS_CONCERNED = or_(constant("admin") == ACTOR_ROLE, slots.c.doctor_id == ACTOR_ID)
 
 
 def _withdraw() -> Statement[int]:

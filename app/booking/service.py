@@ -75,9 +75,7 @@ class _BookSlot:
         if consultation is None:
             return None
         # What happened to it later is not part of the first answer.
-        return replace(
-            consultation, status=SCHEDULED, completed_at=None, cancelled_at=None, cancel_reason=None
-        )
+        return replace(consultation, status=SCHEDULED, completed_at=None, cancelled_at=None, cancel_reason=None)
 
     def location(self, result: Consultation) -> str:
         return rules.location(result.id)

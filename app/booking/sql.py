@@ -9,8 +9,8 @@ from sqlalchemy import BigInteger, bindparam, exists, func, select, true
 from app.audit.clauses import record
 from app.availability.clauses import claim_slot
 from app.availability.models import availability_slots as slots
-from app.consultation.clauses import public, schedule
-from app.consultation.models import consultations
+from app.consultation.clauses import schedule
+from app.consultation.models import consultations, public
 from app.consultation.rules import Consultation
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
@@ -31,7 +31,7 @@ class Circumstances:
     consultation_of_patient: UUID | None
 
 
-def _attempt(*values: Any) -> Attempt[Consultation]:  # noqa: ANN401 - a row
+def _attempt(*values: Any) -> Attempt[Consultation]:
     """A row means that the key was claimed; without a slot all its columns are null."""
     return Attempt(has_claimed=True, result=None if values[0] is None else Consultation(*values))
 

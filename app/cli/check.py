@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import psycopg
 import typer
 
 from app.cli.console import out
-from app.cli.house import House, is_reachable, opened
-from app.db import migrate
+from app.cli.house import House, opened
+from app.db import migrate, probe
 from app.db.embedded import EmbeddedServerError
 from app.kit import clock
 from app.settings import SettingsError
@@ -33,32 +32,24 @@ def check() -> None:
 
 
 def _database(house: House) -> str | None:
-    return is_reachable(house.owner_url)
+    return probe.unreachable_because(house.owner_url)
 
 
 def _schema(house: House) -> str | None:
-    try:
-        with psycopg.connect(house.owner_url, connect_timeout=3) as connection:
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    except psycopg.errors.UndefinedTable:
-        row = None
-    except psycopg.Error:
-        return "unknown: the database cannot be reached"
-    if row is None or row[0] != migrate.head():
-        return f"at {row[0] if row else 'nothing'}, not at {migrate.head()}; run: telemed migrate"
+    revision = probe.schema_revision(house.owner_url)
+    if revision != migrate.head():
+        return f"at {revision or 'nothing'}, not at {migrate.head()}; run: telemed migrate"
     return None
 
 
 def _time(house: House) -> str | None:
-    try:
-        with psycopg.connect(house.owner_url, connect_timeout=3, options="-c timezone=UTC") as connection:
-            row = connection.execute("SELECT current_setting('TimeZone'), clock_timestamp()").fetchone()
-    except psycopg.Error:
+    answer = probe.time_zone_and_time(house.owner_url)
+    if answer is None:
         return "unknown: the database cannot be reached"
-    assert row is not None, "a select without FROM has one row"
-    if row[0] != "UTC":
-        return f"the database insists on the time zone {row[0]}, not UTC"
-    drift_s = abs((row[1] - clock.now()).total_seconds())
+    zone, database_now = answer
+    if zone != "UTC":
+        return f"the database insists on the time zone {zone}, not UTC"
+    drift_s = abs((database_now - clock.now()).total_seconds())
     if drift_s > CLOCK_DRIFT_MAX_S:
         return f"this machine and the database differ by {drift_s:.0f} s; set both by NTP"
     return None
@@ -79,6 +70,9 @@ CHECKS: dict[str, Callable[[House], str | None]] = {
 
 
 def _report(name: str, problem: str | None) -> bool:
-    out.print(f"{'ok  ' if problem is None else 'FAIL'} {name}{': ' + problem if problem else ''}", markup=False,
-              soft_wrap=True)
+    out.print(
+        f"{'ok  ' if problem is None else 'FAIL'} {name}{': ' + problem if problem else ''}",
+        markup=False,
+        soft_wrap=True,
+    )
     return problem is None

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from app.availability import service as availability
-from app.availability.rules import Interval
 from app.availability.errors import SlotOverlap
+from app.availability.rules import Interval
 from app.cli import serve
 from app.cli.console import fail, out
 from app.cli.house import House, opened

@@ -1,14 +1,12 @@
 """The database that a command works on: the embedded server (attached to, or started for as long as the command
-runs), or the one of DATABASE_URL."""
+runs), or the one of DATABASE_URL.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
-
-import psycopg
-import sqlalchemy.exc
 
 from app.cli.console import fail
 from app.db import embedded, migrate
@@ -32,10 +30,8 @@ class House:
         """Bring the schema up to date."""
         try:
             migrate.upgrade(self.owner_url, app_role=self.settings.database_app_role)
-        except sqlalchemy.exc.DBAPIError as error:
-            # The first line only: PostgreSQL's other lines may quote values.
-            first = str(error.orig or error).strip().splitlines()[0]
-            fail(f"cannot migrate: {first}. Check DATABASE_URL and that its user may create tables.")
+        except migrate.MigrationFailed as error:
+            fail(f"cannot migrate: {error}. Check DATABASE_URL and that its user may create tables.")
 
     def run(self, work: Callable[[Database, Passwords], Awaitable[Result]]) -> Result:
         """Do `work` with a database and a password hasher, as the application would."""
@@ -62,13 +58,3 @@ def opened() -> Iterator[House]:
         return
     with embedded.attach(settings.telemed_data_dir) as attachment:
         yield House(settings, attachment.url(OWNER), attachment.url(settings.database_app_role))
-
-
-def is_reachable(url: str) -> str | None:
-    """`None` if the database answers, else PostgreSQL's reason."""
-    try:
-        with psycopg.connect(url, connect_timeout=3) as connection:
-            connection.execute("SELECT 1")
-    except psycopg.Error as error:
-        return str(error).strip().splitlines()[0]
-    return None

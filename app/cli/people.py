@@ -41,7 +41,11 @@ def create_user(
 ) -> None:
     """Make a user, such as the first admin of a clinic."""
     new_user = service.NewUser(
-        email=_email(email), password=_password(password_stdin), full_name=name, role=role, specialty=specialty
+        email=_email(email),
+        password=_password(password_stdin),
+        full_name=name,
+        role=role,
+        specialty=specialty,
     )
     if role not in ROLES:
         fail(f"{role!r} is no role; choose admin, doctor or patient.")
@@ -79,7 +83,7 @@ def _email(text: str) -> str:
         fail(f"{text!r} is not an e-mail address.")
 
 
-def _password(from_stdin: bool) -> str:  # noqa: FBT001 - the option's value
+def _password(from_stdin: bool) -> str:
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:

@@ -17,7 +17,8 @@ def migrate() -> None:
 
 
 def url(
-    *, owner: Annotated[bool, typer.Option("--owner", help="The role that migrates, not the application's.")] = False
+    *,
+    owner: Annotated[bool, typer.Option("--owner", help="The role that migrates, not the application's.")] = False,
 ) -> None:
     """Print the database's address, for psql."""
     with opened() as house:

@@ -1,19 +1,11 @@
-"""The CTE that schedules a consultation inside a booking's statement, and its public columns."""
+"""The CTE that schedules a consultation inside a booking's statement."""
 
-from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, insert, select
+from typing import Any
 
-from app.consultation.models import consultations
+from sqlalchemy import CTE, ColumnElement, bindparam, insert, select
+
+from app.consultation.models import consultations, public
 from app.db.schema import Text, Uuid
-
-PUBLIC = (
-    "id", "slot_id", "doctor_id", "patient_id", "status", "starts_at", "ends_at", "created_at", "completed_at",
-    "cancelled_at", "cancel_reason",
-)  # fmt: skip
-
-
-def public(source: FromClause = consultations) -> list[ColumnElement[object]]:
-    """The columns of `rules.Consultation`, in its order."""
-    return [source.c[name] for name in PUBLIC]
 
 
 def schedule(slot: CTE, patient: CTE) -> CTE:
@@ -22,7 +14,7 @@ def schedule(slot: CTE, patient: CTE) -> CTE:
     Breaks `ex_consultations_patient_overlap` if the patient has another at that time, and
     `uq_consultations_idempotency_key` if the key has made one before.
     """
-    values: dict[str, ColumnElement[object]] = {
+    values: dict[str, ColumnElement[Any]] = {
         "clinic_id": slot.c.clinic_id,
         "id": bindparam("consultation_id", type_=Uuid),
         "slot_id": slot.c.id,
@@ -32,7 +24,9 @@ def schedule(slot: CTE, patient: CTE) -> CTE:
         "ends_at": slot.c.ends_at,
         "idempotency_key": bindparam("key", type_=Text),
     }
-    row = select(*(value.label(column) for column, value in values.items())).select_from(slot.join(patient, slot.c.clinic_id == patient.c.clinic_id))
+    row = select(*(value.label(column) for column, value in values.items())).select_from(
+        slot.join(patient, slot.c.clinic_id == patient.c.clinic_id)
+    )
     return (
         insert(consultations)
         .from_select(list(values), row)

@@ -1,5 +1,6 @@
 """`/consultations/`."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,9 +21,7 @@ from app.kit.errors import InvalidCursor
 router = APIRouter(route_class=GuardedRoute, tags=["Consultations"])
 
 
-@router.get(
-    "/consultations/my", response_model=Page[schemas.Consultation], responses=refusals(InvalidCursor)
-)
+@router.get("/consultations/my", response_model=Page[schemas.Consultation], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_OWN_CONSULTATIONS)
 async def list_own_consultations(
     query: Annotated[schemas.OwnConsultationQuery, Query()], request: Request, caller: Caller, db: Db
@@ -55,9 +54,7 @@ async def read_consultation(id: RecordId, caller: Caller, db: Db) -> Any:
     responses=refusals(InvalidTransition, TooLate),
 )
 @requires(Permission.CHANGE_CONSULTATION)
-async def change_status(
-    id: RecordId, body: schemas.StatusChange, caller: Caller, db: Db, request_id: RequestId
-) -> Any:
+async def change_status(id: RecordId, body: schemas.StatusChange, caller: Caller, db: Db, request_id: RequestId) -> Any:
     """Complete or cancel a consultation.
 
     Its doctor completes. Its patient (before it starts), its doctor and an admin cancel; the slot of a consultation
@@ -75,7 +72,7 @@ async def _page(
     db: Database,
     *,
     name: str,
-    filters: dict[str, object],
+    filters: Mapping[str, object],
 ) -> dict[str, object]:
     here = scroll(request, query, name=name, caller=caller.user_id, parts=2)
     rows = await service.find_consultations(

@@ -1,6 +1,19 @@
 """Table `consultations`."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKeyConstraint,
+    FromClause,
+    Index,
+    Table,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -58,9 +71,24 @@ consultations = Table(
         using="gist",
         name="ex_consultations_patient_overlap",
     ),
-    Index("uq_consultations_slot_id_live", "clinic_id", "slot_id", unique=True,
-          postgresql_where="status <> 'cancelled'"),
+    Index(
+        "uq_consultations_slot_id_live",
+        "clinic_id",
+        "slot_id",
+        unique=True,
+        postgresql_where="status <> 'cancelled'",
+    ),
     Index("ix_consultations_clinic_id_patient_id_starts_at_id", "clinic_id", "patient_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_starts_at_id", "clinic_id", "starts_at", "id"),
 )
+
+PUBLIC = (
+    "id", "slot_id", "doctor_id", "patient_id", "status", "starts_at", "ends_at", "created_at", "completed_at",
+    "cancelled_at", "cancel_reason",
+)  # fmt: skip
+
+
+def public(source: FromClause = consultations) -> list[ColumnElement[Any]]:
+    """The columns of `rules.Consultation`, in its order."""
+    return [source.c[name] for name in PUBLIC]

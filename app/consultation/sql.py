@@ -1,14 +1,21 @@
 """Consultations: completed, cancelled, found."""
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_, update
 
 from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
 from app.availability.clauses import reopen_slot
-from app.consultation.clauses import PUBLIC, public
-from app.consultation.models import consultations
-from app.consultation.rules import CANCELLED, CANCELS_ONLY_BEFORE_START, COMPLETED, SCHEDULED, TRANSITIONS, Consultation
+from app.consultation.models import PUBLIC, consultations, public
+from app.consultation.rules import (
+    CANCELLED,
+    CANCELS_ONLY_BEFORE_START,
+    COMPLETED,
+    SCHEDULED,
+    TRANSITIONS,
+    Consultation,
+)
 from app.db.schema import Instant, Text, Uuid
 from app.db.statement import Statement, compiled, constant
 from app.outbox.clauses import announce
@@ -17,17 +24,17 @@ _CLINIC = consultations.c.clinic_id == bindparam("clinic_id")
 _ONE = _CLINIC & (consultations.c.id == bindparam("id", type_=Uuid))
 # Whose it is: the patient and the doctor of it, and every admin of the clinic.
 _IS_CONCERNED = or_(
-    ACTOR_ROLE == constant("admin"),
-    (ACTOR_ROLE == constant("patient")) & (consultations.c.patient_id == ACTOR_ID),
-    (ACTOR_ROLE == constant("doctor")) & (consultations.c.doctor_id == ACTOR_ID),
+    constant("admin") == ACTOR_ROLE,
+    (constant("patient") == ACTOR_ROLE) & (consultations.c.patient_id == ACTOR_ID),
+    (constant("doctor") == ACTOR_ROLE) & (consultations.c.doctor_id == ACTOR_ID),
 )
 
 CONSULTATION = compiled("consultation_for", select(*public()).where(_ONE, _IS_CONCERNED), Consultation)
 
 
-def _change(after: str, marks: dict[str, ColumnElement[object]]) -> Statement[Consultation]:
+def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Consultation]:
     """A guarded update: the old state, the right person and the right time are conditions, not checks before."""
-    may = [ACTOR_ROLE == constant(role) for role in sorted(TRANSITIONS[SCHEDULED, after])]
+    may = [constant(role) == ACTOR_ROLE for role in sorted(TRANSITIONS[SCHEDULED, after])]
     in_time = or_(
         ACTOR_ROLE.not_in([constant(role) for role in sorted(CANCELS_ONLY_BEFORE_START)]),
         consultations.c.starts_at > func.now(),
@@ -46,7 +53,7 @@ def _change(after: str, marks: dict[str, ColumnElement[object]]) -> Statement[Co
         .cte("changed_consultation")
     )
     topic = f"consultation.{after}"
-    what = {"entity_id": changed.c.id, "clinic_id": changed.c.clinic_id}
+    what: dict[str, Any] = {"entity_id": changed.c.id, "clinic_id": changed.c.clinic_id}
     effects = [
         record(changed, action=topic, entity_type="consultation", **what),
         announce(changed, topic=topic, **what),

@@ -16,7 +16,7 @@ _CONNECTION_LOST = (
 _RETRYABLE = (sqlstate.DeadlockDetected, sqlstate.SerializationFailure)
 
 
-class ConstraintViolation(Exception):  # noqa: N818 - a finding, not a fault
+class ConstraintViolation(Exception):
     """A statement would have broken the constraint of this name; nothing of it was kept."""
 
     def __init__(self, constraint: str) -> None:

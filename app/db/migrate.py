@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
+import sqlalchemy.exc
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -22,6 +23,10 @@ CURRENT_REVISION: Statement[str] = compiled(
     sqlalchemy.select(sqlalchemy.column("version_num")).select_from(sqlalchemy.table("alembic_version")),
     str,
 )
+
+
+class MigrationFailed(Exception):
+    """The database cannot be reached, or refused a step; the message is the first line of its reason."""
 
 
 def head() -> str:
@@ -48,15 +53,13 @@ def downgrade(url: str, *, app_role: str, to: str) -> None:
 
 def is_empty(url: str) -> bool:
     """Whether the database that `url` names has never been migrated."""
-    engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
+    with _connected(url) as connection:
         return bool(connection.scalar(text("SELECT to_regclass('public.alembic_version') IS NULL")))
 
 
 @contextmanager
 def _locked(url: str) -> Iterator[Connection]:
-    engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
-    with engine.connect() as connection:
+    with _connected(url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
         connection.commit()
         try:
@@ -65,6 +68,17 @@ def _locked(url: str) -> Iterator[Connection]:
             connection.rollback()
             connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": ADVISORY_LOCK})
             connection.commit()
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = sqlalchemy.create_engine(_driver_url(url), poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sqlalchemy.exc.DBAPIError as error:
+        # The first line only: PostgreSQL's others may quote values.
+        raise MigrationFailed(str(error.orig or error).strip().splitlines()[0]) from error
 
 
 def _config(connection: Connection, app_role: str) -> Config:

@@ -10,12 +10,14 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Executable, literal_column
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import Text
 
 Row = TypeVar("Row")
 
-_DIALECT = psycopg_dialect()
+_DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,9 +35,7 @@ class Statement(Generic[Row]):
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values in the form that the driver takes. A missing or unknown name is a bug."""
-        assert values.keys() == self.parameters, (
-            f"{self.name}: parameters differ by {values.keys() ^ self.parameters}"
-        )
+        assert values.keys() == self.parameters, f"{self.name}: parameters differ by {values.keys() ^ self.parameters}"
         bound = {**self.defaults, **values}
         for name, process in self.processors.items():
             bound[name] = process(bound[name])
@@ -46,6 +46,7 @@ def compiled(name: str, query: Executable, row: Callable[..., Row], *, is_write:
     """`query` as a `Statement` whose columns are given to `row` by position."""
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
+    assert isinstance(result, SQLCompiler)
     exported = getattr(query, "exported_columns", None)
     columns = tuple(exported.keys()) if exported is not None else ()
     binds = {result.bind_names[bind]: bind for bind in result.bind_names}

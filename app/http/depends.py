@@ -9,7 +9,7 @@ from app.observability import context
 
 
 async def _database(request: Request) -> Database:
-    return cast(Database, request.app.state.db)
+    return cast("Database", request.app.state.db)
 
 
 async def _request_id() -> str:

@@ -9,9 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 BIGINT_MAX = 2**63 - 1
 # RFC 3339, section 5.6, without leap seconds: PostgreSQL has none.
-_INSTANT = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", flags=re.ASCII
-)
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", flags=re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.ASCII | re.IGNORECASE)
 _INTEGER = re.compile(r"-?\d{1,19}", flags=re.ASCII)
 
@@ -34,7 +32,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-def _instant(value: Any) -> datetime:  # noqa: ANN401 - anything may come in
+def _instant(value: Any) -> datetime:
     if not isinstance(value, str) or not _INSTANT.fullmatch(value):
         raise ValueError("must be an RFC 3339 time with an offset, such as 2030-01-31T09:00:00Z")
     try:
@@ -43,19 +41,19 @@ def _instant(value: Any) -> datetime:  # noqa: ANN401 - anything may come in
         raise ValueError("is no time that a calendar has") from error
 
 
-def _uuid(value: Any) -> UUID:  # noqa: ANN401
+def _uuid(value: Any) -> UUID:
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise ValueError("must be a UUID in its canonical form")
     return UUID(value)
 
 
-def _integer(value: Any) -> int:  # noqa: ANN401
+def _integer(value: Any) -> int:
     if not isinstance(value, str) or not _INTEGER.fullmatch(value):
         raise ValueError("must be a whole number")
     return int(value)
 
 
-def _boolean(value: Any) -> bool:  # noqa: ANN401
+def _boolean(value: Any) -> bool:
     if value not in ("true", "false"):
         raise ValueError("must be true or false")
     return bool(value == "true")
@@ -79,6 +77,6 @@ FreeText = Annotated[str, AfterValidator(_without_nul)]
 Line = Annotated[FreeText, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
-def unchanged() -> Any:  # noqa: ANN401 - stands for any field
+def unchanged() -> Any:
     """The default of a field that may be left out but not be null; read with `model_dump(exclude_unset=True)`."""
     return Field(default_factory=lambda: None)

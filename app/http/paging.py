@@ -57,7 +57,11 @@ class Scroll:
 def scroll(request: Request, query: PageQuery, *, name: str, caller: object, parts: int) -> Scroll:
     """Where the caller of the list `name` stands. Raises `InvalidCursor`."""
     key: bytes = request.app.state.cursor_key
-    scope = {"list": name, "caller": str(caller), **query.model_dump(mode="json", exclude={"limit", "cursor"})}
+    scope = {
+        "list": name,
+        "caller": str(caller),
+        **query.model_dump(mode="json", exclude={"limit", "cursor"}),
+    }
     position: tuple[str, ...] = ()
     if query.cursor is not None:
         position = tuple(cursors.open_sealed(key, query.cursor, scope=scope, parts=parts))

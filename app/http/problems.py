@@ -138,7 +138,10 @@ def merged(*documents: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[
             if known is None or MEDIA_TYPE not in entry.get("content", {}):
                 result[status] = entry
                 continue
-            examples = {**known["content"][MEDIA_TYPE]["examples"], **entry["content"][MEDIA_TYPE]["examples"]}
+            examples = {
+                **known["content"][MEDIA_TYPE]["examples"],
+                **entry["content"][MEDIA_TYPE]["examples"],
+            }
             result[status] = {
                 **entry,
                 "description": " · ".join(f"`{code}`" for code in examples),

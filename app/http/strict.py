@@ -17,7 +17,7 @@ FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 class StrictRequest(Request):
     """A request whose JSON is JSON: no NaN, no lone surrogates, no towers of brackets."""
 
-    async def json(self) -> Any:  # noqa: ANN401 - any JSON
+    async def json(self) -> Any:
         """The body's value. Raises `JSONDecodeError`, which FastAPI turns into a validation error."""
         try:
             return pydantic_core.from_json(await self.body(), allow_inf_nan=False)

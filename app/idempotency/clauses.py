@@ -1,5 +1,7 @@
 """The CTE that claims a key inside the statement that uses it."""
 
+from typing import Any
+
 from sqlalchemy import CTE, ColumnElement, FromClause, LargeBinary, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -8,15 +10,13 @@ from app.db.statement import constant
 from app.idempotency.models import idempotency_keys
 
 
-def claim_key(
-    caller: FromClause, *, operation: str, outcome: ColumnElement[object] | None = None
-) -> CTE:
+def claim_key(caller: FromClause, *, operation: str, outcome: ColumnElement[Any] | None = None) -> CTE:
     """One row if this statement is the first to use the key, none if it was used before.
 
     `caller` gives `clinic_id` and `id`; no row of it, no claim. Binds `key` and `fingerprint`. An equal key in flight
     is waited for: the insert blocks on the unique index until the other transaction ends.
     """
-    values: dict[str, ColumnElement[object]] = {
+    values: dict[str, ColumnElement[Any]] = {
         "clinic_id": caller.c.clinic_id,
         "user_id": caller.c.id,
         "operation": constant(operation),

@@ -55,7 +55,7 @@ async def _optional(
 
 
 async def _fingerprint_secret(request: Request) -> bytes:
-    return cast(bytes, request.app.state.fingerprint_key)
+    return cast("bytes", request.app.state.fingerprint_key)
 
 
 def scoped_key(

@@ -11,7 +11,6 @@ from app.idempotency.rules import Key
 from app.kit.errors import DomainError, Unauthenticated
 
 Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
 
 # The second round is for a key whose row expired and was removed between two statements.
 ROUNDS_MAX = 2
@@ -33,19 +32,19 @@ class Once(Generic[Result]):
     is_replay: bool
 
 
-class Command(Protocol[Result_co]):
+class Command(Protocol[Result]):
     """What a room must tell so that its command can be retried."""
 
-    async def attempt(self) -> Attempt[Result_co]:
+    async def attempt(self) -> Attempt[Result]:
         """Claim the key and do everything, in one statement. May raise `ConstraintViolation`."""
 
     async def reason(self, constraint: str | None) -> DomainError:
         """Why nothing was done; `constraint` is the one that said no, if one did."""
 
-    async def recorded(self, outcome: dict[str, Any] | None) -> Result_co | None:
+    async def recorded(self, outcome: dict[str, Any] | None) -> Result | None:
         """The first answer, out of the record that the key made; `None` if it made none."""
 
-    def location(self, result: Any) -> str | None:  # noqa: ANN401 - its own result, covariantly
+    def location(self, result: Result) -> str | None:
         """The address of the record."""
 
 
@@ -106,7 +105,7 @@ async def _first_answer(db: Database, command: Command[Result], key: Key, used: 
     raise refusal
 
 
-async def _is_first_to_refuse(db: Database, key: Key, refusal: DomainError, statement: Any) -> bool:  # noqa: ANN401
+async def _is_first_to_refuse(db: Database, key: Key, refusal: DomainError, statement: Any) -> bool:
     outcome = {"code": refusal.code, "detail": refusal.detail, "location": refusal.location}
     values = {**_scope(key), "refusal": outcome}
     if statement is sql.CLAIM_WITH_REFUSAL:

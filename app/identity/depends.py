@@ -9,15 +9,15 @@ from app.identity.tokens import AccessTokens
 
 
 async def _passwords(request: Request) -> Passwords:
-    return cast(Passwords, request.app.state.passwords)
+    return cast("Passwords", request.app.state.passwords)
 
 
 async def _access_tokens(request: Request) -> AccessTokens:
-    return cast(AccessTokens, request.app.state.access_tokens)
+    return cast("AccessTokens", request.app.state.access_tokens)
 
 
 async def _refresh_key(request: Request) -> bytes:
-    return cast(bytes, request.app.state.refresh_key)
+    return cast("bytes", request.app.state.refresh_key)
 
 
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]

@@ -62,7 +62,7 @@ def gate_of(endpoint: Callable[..., Any]) -> Gate:
 class GuardedRoute(APIRoute):
     """A route with a gate; use it as `route_class` of every router."""
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:  # noqa: ANN401
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         gate = gate_of(endpoint)
         options["responses"] = problems.merged(_implied(gate, path, options), options.get("responses") or {})
         super().__init__(path, endpoint, **options)
@@ -135,7 +135,7 @@ async def _record_denial(request: Request, principal: Principal) -> None:
 
 
 async def _principal(request: Request) -> Principal:
-    return cast(Principal, request.state.principal)
+    return cast("Principal", request.state.principal)
 
 
 Caller = Annotated[Principal, Depends(_principal)]

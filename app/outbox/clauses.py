@@ -9,9 +9,7 @@ from app.db.statement import constant
 from app.outbox.models import outbox
 
 
-def announce(
-    source: FromClause, *, topic: str, entity_id: ColumnElement[Any], clinic_id: ColumnElement[int]
-) -> CTE:
+def announce(source: FromClause, *, topic: str, entity_id: ColumnElement[Any], clinic_id: ColumnElement[int]) -> CTE:
     """One event for each row of `source`. Binds `event_id`.
 
     No NOTIFY here: it takes a lock that serialises all commits (docs/decisions/0001).

@@ -13,5 +13,10 @@ outbox = Table(
     Column("entity_id", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default="now()"),
     Column("published_at", Instant),
-    Index("ix_outbox_clinic_id_created_at_unpublished", "clinic_id", "created_at", postgresql_where="published_at IS NULL"),
+    Index(
+        "ix_outbox_clinic_id_created_at_unpublished",
+        "clinic_id",
+        "created_at",
+        postgresql_where="published_at IS NULL",
+    ),
 )

@@ -61,13 +61,9 @@ async def issue_prescription(
     return issued.result
 
 
-@router.get(
-    "/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor)
-)
+@router.get("/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_PRESCRIPTIONS)
-async def list_own_prescriptions(
-    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db
-) -> Any:
+async def list_own_prescriptions(query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
     """List the prescriptions that you received (as a patient) or issued (as a doctor), newest first."""
     here = scroll(request, query, name="own_prescriptions", caller=caller.user_id, parts=1)
     rows = await service.find_own_prescriptions(

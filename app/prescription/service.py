@@ -56,9 +56,7 @@ async def find_own_prescriptions(
     values: dict[str, object] = {f"{actor.role}_id": actor.user_id}
     if before is not None:
         values["before_id"] = before
-    return await db.many(
-        sql.prescriptions_of(frozenset(values)), clinic_id=actor.clinic_id, rows=limit, **values
-    )
+    return await db.many(sql.prescriptions_of(frozenset(values)), clinic_id=actor.clinic_id, rows=limit, **values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class Circumstances:
     prescription_under_key: UUID | None
 
 
-def _attempt(*values: Any) -> Attempt[Prescription]:  # noqa: ANN401 - a row
+def _attempt(*values: Any) -> Attempt[Prescription]:
     return Attempt(has_claimed=True, result=None if values[0] is None else Prescription(*values))
 
 
@@ -62,14 +62,20 @@ def _issue() -> Statement[Attempt[Prescription]]:
         )
         .where(consultations.c.id == _CONSULTATION_ID, consultations.c.status == constant("completed"))
     )
-    names = ["clinic_id", "id", "consultation_id", "doctor_id", "patient_id", "items", "notes", "idempotency_key"]
+    names = [
+        "clinic_id",
+        "id",
+        "consultation_id",
+        "doctor_id",
+        "patient_id",
+        "items",
+        "notes",
+        "idempotency_key",
+    ]
     prescription = (
-        insert(prescriptions)
-        .from_select(names, row)
-        .returning(prescriptions.c.clinic_id, *PUBLIC)
-        .cte("prescription")
+        insert(prescriptions).from_select(names, row).returning(prescriptions.c.clinic_id, *PUBLIC).cte("prescription")
     )
-    what = {"entity_id": prescription.c.id, "clinic_id": prescription.c.clinic_id}
+    what: dict[str, Any] = {"entity_id": prescription.c.id, "clinic_id": prescription.c.clinic_id}
     audit = record(prescription, action="prescription.created", entity_type="prescription", **what)
     event = announce(prescription, topic="prescription.created", **what)
     columns = [prescription.c[name] for name in Prescription.__dataclass_fields__]
@@ -91,9 +97,7 @@ CIRCUMSTANCES = compiled(
     "circumstances_of_refusal",
     select(
         select(consultations.c.status).where(_OWN_CONSULTATION).scalar_subquery().label("consultation_status"),
-        exists()
-        .where(_CLINIC, prescriptions.c.consultation_id == _CONSULTATION_ID)
-        .label("has_prescription"),
+        exists().where(_CLINIC, prescriptions.c.consultation_id == _CONSULTATION_ID).label("has_prescription"),
         select(prescriptions.c.id).where(_UNDER_KEY).scalar_subquery().label("prescription_under_key"),
     ),
     Circumstances,
@@ -103,8 +107,8 @@ ISSUED_UNDER_KEY = compiled("issued_under_key", select(*PUBLIC).where(_UNDER_KEY
 
 # The patient who received it and the doctor who issued it; nobody else, not even an admin.
 _IS_CONCERNED = or_(
-    (ACTOR_ROLE == constant("patient")) & (prescriptions.c.patient_id == ACTOR_ID),
-    (ACTOR_ROLE == constant("doctor")) & (prescriptions.c.doctor_id == ACTOR_ID),
+    (constant("patient") == ACTOR_ROLE) & (prescriptions.c.patient_id == ACTOR_ID),
+    (constant("doctor") == ACTOR_ROLE) & (prescriptions.c.doctor_id == ACTOR_ID),
 )
 
 PRESCRIPTION = compiled(

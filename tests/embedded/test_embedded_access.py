@@ -30,10 +30,7 @@ def test_owner_may_define_tables_and_extensions(house: House, ask: Ask) -> None:
     url = house.attach().url("telemed_owner")
     ask(url, "CREATE EXTENSION btree_gist; CREATE EXTENSION pg_trgm; CREATE TABLE notes ()")
     ask(url, "GRANT SELECT ON notes TO telemed_app")
-    assert (
-        ask(url, "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'")
-        == "telemed_owner"
-    )
+    assert ask(url, "SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'public'") == "telemed_owner"
 
 
 def test_owner_is_a_member_of_the_application(house: House, ask: Ask) -> None:
@@ -95,9 +92,7 @@ def test_path_too_long_for_a_socket_works_all_the_same(house: House, ask: Ask) -
     assert not socket_dir.exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["with space", "a,b", "100% 'quoted' \"twice\"", "@host:5432?x=y&z#", "Ärztin", " "]
-)
+@pytest.mark.parametrize("name", ["with space", "a,b", "100% 'quoted' \"twice\"", "@host:5432?x=y&z#", "Ärztin", " "])
 def test_odd_folder_names_work(house: House, ask: Ask, name: str) -> None:
     house.data_dir = house.data_dir / name
     assert ask(house.attach().url(), "SELECT 1") == 1
@@ -124,9 +119,7 @@ def with_errors(connection: psycopg.Connection, statement: str, value: str | Non
         return
 
 
-def test_secrets_of_the_application_do_not_reach_the_server(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secrets_of_the_application_do_not_reach_the_server(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_SECRET", "opensesame")
     environment = Path(f"/proc/{house.attach().pid}/environ").read_bytes()
     assert environment

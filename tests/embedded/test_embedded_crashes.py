@@ -77,9 +77,7 @@ def test_nothing_committed_is_lost_when_everything_is_killed(house: House, ask: 
     assert ask(attachment.url("telemed_owner"), "SELECT count(*) FROM notes") == 1000
 
 
-def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(
-    house: House, ask: Ask
-) -> None:
+def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(house: House, ask: Ask) -> None:
     attachment = house.attach()
     for pid in house.processes():
         os.kill(pid, signal.SIGKILL)

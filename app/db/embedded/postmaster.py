@@ -120,11 +120,7 @@ def _settle_old_pid(cluster: Path) -> None:
         return
     pid_file = cluster / "postmaster.pid"
     deadline = time.monotonic() + _OLD_SERVER_S_MAX
-    while (
-        (pid := postmaster_pid(pid_file)) is not None
-        and _runs_in(pid, cluster)
-        and time.monotonic() < deadline
-    ):
+    while (pid := postmaster_pid(pid_file)) is not None and _runs_in(pid, cluster) and time.monotonic() < deadline:
         time.sleep(_OLD_SERVER_POLL_S)
     if pid is not None and not _runs_in(pid, cluster):
         _, rest = pid_file.read_text().split("\n", 1)

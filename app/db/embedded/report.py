@@ -20,6 +20,4 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Add a line to the log; a full disk must not end the keeper, and with it the server."""
     with contextlib.suppress(OSError):
-        os.write(
-            sys.stderr.fileno(), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC keeper: {text}\n".encode()
-        )
+        os.write(sys.stderr.fileno(), f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f} UTC keeper: {text}\n".encode())

@@ -79,8 +79,7 @@ class Supervisor:
         may_pass = self._was_ready or any(words in reason for words in PASSING_REASONS)
         if not may_pass or failures == STARTS_MAX or not self._server.cluster.exists():
             raise EmbeddedServerError(
-                f"PostgreSQL does not start ({reason}); correct that, "
-                f"or read {self._layout.log} for what came before"
+                f"PostgreSQL does not start ({reason}); correct that, or read {self._layout.log} for what came before"
             )
 
     def _ask_to_stop(self, *_: object) -> None:

@@ -16,7 +16,8 @@ revocations = Table(
     Column("user_id", Uuid),
     Column("token_version", Integer),
     CheckConstraint(
-        "(session_id IS NULL) <> (user_id IS NULL) AND (user_id IS NULL) = (token_version IS NULL)", name="subject"
+        "(session_id IS NULL) <> (user_id IS NULL) AND (user_id IS NULL) = (token_version IS NULL)",
+        name="subject",
     ),
     Index("ix_revocations_created_at", "created_at"),
 )

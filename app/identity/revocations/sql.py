@@ -23,14 +23,17 @@ _AGE = bindparam("age", type_=Interval)
 
 REVOKED_WITHIN = compiled(
     "revoked_within",
-    select(
-        revocations.c.clinic_id, revocations.c.session_id, revocations.c.user_id, revocations.c.token_version
-    ).where(revocations.c.created_at > func.now() - _AGE),
+    select(revocations.c.clinic_id, revocations.c.session_id, revocations.c.user_id, revocations.c.token_version).where(
+        revocations.c.created_at > func.now() - _AGE
+    ),
     Revocation,
 )
 
 FORGET_OLDER = compiled(
-    "forget_older", delete(revocations).where(revocations.c.created_at < func.now() - _AGE), int, is_write=True
+    "forget_older",
+    delete(revocations).where(revocations.c.created_at < func.now() - _AGE),
+    int,
+    is_write=True,
 )
 
 __all__ = ["FORGET_OLDER", "REVOKED_WITHIN", "Revocation"]

@@ -180,6 +180,4 @@ async def _open_session(
 
 
 def _principal(clinic_id: int, presented: Presented) -> Principal:
-    return Principal(
-        clinic_id, presented.user_id, presented.role, presented.session_id, presented.token_version
-    )
+    return Principal(clinic_id, presented.user_id, presented.role, presented.session_id, presented.token_version)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Integer, LargeBinary, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from app.audit.clauses import record
@@ -28,7 +28,7 @@ class Credentials:
     token_version: int | None
 
 
-_CLINIC_ID = bindparam("clinic_id")
+_CLINIC_ID = bindparam("clinic_id", type_=Integer)
 _SESSION_ID = bindparam("session_id", type_=Uuid)
 _USER_ID = bindparam("user_id", type_=Uuid)
 _LIFETIME = bindparam("lifetime", type_=INTERVAL)
@@ -145,9 +145,7 @@ PRESENTED = compiled(
         _successor.c.used_at.label("successor_used_at"),
     )
     .select_from(
-        tokens.join(
-            sessions, and_(sessions.c.clinic_id == tokens.c.clinic_id, sessions.c.id == tokens.c.session_id)
-        )
+        tokens.join(sessions, and_(sessions.c.clinic_id == tokens.c.clinic_id, sessions.c.id == tokens.c.session_id))
         .join(users, and_(users.c.clinic_id == sessions.c.clinic_id, users.c.id == sessions.c.user_id))
         .outerjoin(
             _successor,
@@ -210,9 +208,7 @@ def _end_family(name: str, *, action: str, reason: str, by_token: bool) -> State
             ),
         )
     ended = end_sessions(and_(sessions.c.clinic_id == _CLINIC_ID, which), reason=reason)
-    audit = record(
-        ended, action=action, entity_type="session", entity_id=ended.c.id, clinic_id=ended.c.clinic_id
-    )
+    audit = record(ended, action=action, entity_type="session", entity_id=ended.c.id, clinic_id=ended.c.clinic_id)
     return compiled(name, select(ended.c.id).add_cte(revoke_sessions(ended), audit), _first, is_write=True)
 
 

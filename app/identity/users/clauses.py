@@ -24,5 +24,8 @@ def active_user(role: str, *, user_id: str = "actor_id") -> CTE:
 def is_active_doctor(clinic_id: ColumnElement[int], doctor_id: ColumnElement[object]) -> ColumnElement[bool]:
     """Whether the user is a doctor who works at present."""
     return exists().where(
-        users.c.clinic_id == clinic_id, users.c.id == doctor_id, users.c.role == constant("doctor"), users.c.is_active
+        users.c.clinic_id == clinic_id,
+        users.c.id == doctor_id,
+        users.c.role == constant("doctor"),
+        users.c.is_active,
     )

@@ -49,9 +49,7 @@ async def read_own_account(caller: Caller, db: Db) -> Any:
 async def change_own_account(body: schemas.OwnChanges, caller: Caller, db: Db, request_id: RequestId) -> Any:
     """Change your name or time zone."""
     changes = body.model_dump(exclude_unset=True)
-    return await service.change_user(
-        db, user_id=caller.user_id, changes=changes, actor=caller, request_id=request_id
-    )
+    return await service.change_user(db, user_id=caller.user_id, changes=changes, actor=caller, request_id=request_id)
 
 
 @router.post(
@@ -79,9 +77,7 @@ async def create_user(
 
 @router.get("/users/", response_model=Page[schemas.User], tags=["Users"], responses=refusals(InvalidCursor))
 @requires(Permission.MANAGE_USERS)
-async def list_users(
-    query: Annotated[schemas.UserQuery, Query()], request: Request, caller: Caller, db: Db
-) -> Any:
+async def list_users(query: Annotated[schemas.UserQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
     """List the clinic's users, oldest first."""
     here = scroll(request, query, name="users", caller=caller.user_id, parts=1)
     rows = await service.find_users(
@@ -94,13 +90,9 @@ async def list_users(
     return here.page(rows, lambda user: [user.id])
 
 
-@router.patch(
-    "/users/{id}", response_model=schemas.User, tags=["Users"], responses=refusals(UserHasHistory)
-)
+@router.patch("/users/{id}", response_model=schemas.User, tags=["Users"], responses=refusals(UserHasHistory))
 @requires(Permission.MANAGE_USERS)
-async def change_user(
-    id: RecordId, body: schemas.UserChanges, caller: Caller, db: Db, request_id: RequestId
-) -> Any:
+async def change_user(id: RecordId, body: schemas.UserChanges, caller: Caller, db: Db, request_id: RequestId) -> Any:
     """Change a user's role, name or specialty, or (de)activate the account.
 
     In force everywhere within a second: tokens that were issued under another role, or to somebody who is no longer
@@ -110,13 +102,9 @@ async def change_user(
     return await service.change_user(db, user_id=id, changes=changes, actor=caller, request_id=request_id)
 
 
-@router.get(
-    "/doctors/", response_model=Page[schemas.Doctor], tags=["Doctors"], responses=refusals(InvalidCursor)
-)
+@router.get("/doctors/", response_model=Page[schemas.Doctor], tags=["Doctors"], responses=refusals(InvalidCursor))
 @requires(Permission.FIND_DOCTORS)
-async def list_doctors(
-    query: Annotated[schemas.DoctorQuery, Query()], request: Request, caller: Caller, db: Db
-) -> Any:
+async def list_doctors(query: Annotated[schemas.DoctorQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
     """Find active doctors by specialty and part of the name."""
     here = scroll(request, query, name="doctors", caller=caller.user_id, parts=2)
     rows = await service.find_doctors(

@@ -1,6 +1,15 @@
 """Tables `clinics` and `users`."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, Table, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Table,
+    UniqueConstraint,
+)
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
 
@@ -35,6 +44,11 @@ users = Table(
     UniqueConstraint("clinic_id", "id", "role"),
     CheckConstraint("role IN ('admin', 'doctor', 'patient')", name="role"),
     CheckConstraint("specialty IS NULL OR role = 'doctor'", name="specialty_of_doctor"),
-    Index("ix_users_clinic_id_full_name_id_doctor", "clinic_id", "full_name", "id",
-          postgresql_where="role = 'doctor' AND is_active"),
+    Index(
+        "ix_users_clinic_id_full_name_id_doctor",
+        "clinic_id",
+        "full_name",
+        "id",
+        postgresql_where="role = 'doctor' AND is_active",
+    ),
 )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.db.database import Database
 from app.db.errors import ConstraintViolation
+from app.db.statement import Statement
 from app.identity.passwords import Passwords, check_strength
 from app.identity.rules import DOCTOR, PATIENT, Principal
 from app.identity.users import sql
@@ -27,9 +28,7 @@ class NewUser:
     specialty: str | None = None
 
 
-async def register(
-    db: Database, passwords: Passwords, *, clinic: str, new_user: NewUser, request_id: str
-) -> User:
+async def register(db: Database, passwords: Passwords, *, clinic: str, new_user: NewUser, request_id: str) -> User:
     """A new patient of the clinic with this slug. Raises `NotFound`, `EmailTaken`, `PasswordTooWeak`."""
     assert new_user.role == PATIENT, "nobody makes themselves more than a patient"
     values = await _columns(passwords, new_user)
@@ -171,7 +170,7 @@ async def _columns(passwords: Passwords, new_user: NewUser) -> dict[str, object]
     }
 
 
-async def _insert(db: Database, statement: sql.Statement[User], **values: object) -> User | None:
+async def _insert(db: Database, statement: Statement[User], **values: object) -> User | None:
     try:
         return await db.one(statement, **values)
     except ConstraintViolation as violation:

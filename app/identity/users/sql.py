@@ -5,8 +5,22 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, and_, bindparam, case, cast, func, insert, literal, or_, select, tuple_, update
-
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.audit.clauses import record
@@ -33,20 +47,15 @@ class Doctor:
 
 def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
     """A new user of the clinic; registering people name the clinic by its slug, and act themselves."""
-    of_clinic = (
-        clinics.c.slug == bindparam("clinic") if by_slug else clinics.c.clinic_id == bindparam("clinic_id")
-    )
+    of_clinic = clinics.c.slug == bindparam("clinic") if by_slug else clinics.c.clinic_id == bindparam("clinic_id")
     names = ("id", "email", "email_normalized", "password_hash", "full_name", "role", "specialty")
     row = select(clinics.c.clinic_id, *(bindparam(column, type_=users.c[column].type) for column in names)).where(
         of_clinic
     )
     created = (
-        insert(users)
-        .from_select(["clinic_id", *names], row)
-        .returning(users.c.clinic_id, *PUBLIC)
-        .cte("created_user")
+        insert(users).from_select(["clinic_id", *names], row).returning(users.c.clinic_id, *PUBLIC).cte("created_user")
     )
-    actor = {"actor_id": created.c.id, "actor_role": created.c.role} if by_slug else {}
+    actor: dict[str, Any] = {"actor_id": created.c.id, "actor_role": created.c.role} if by_slug else {}
     audit = record(
         created,
         action=action,
@@ -83,7 +92,9 @@ def change_user(given: frozenset[str]) -> Statement[User]:
         .with_for_update()
         .cte("before")
     )
-    values = {name: bindparam(f"new_{name}", type_=kind) for name, kind in _NEW_FIELDS.items() if name in given}
+    values: dict[str, ColumnElement[Any]] = {
+        name: bindparam(f"new_{name}", type_=kind) for name, kind in _NEW_FIELDS.items() if name in given
+    }
     if "role" in given and "specialty" not in given:
         # Only doctors have a specialty.
         values["specialty"] = case((values["role"] == constant("doctor"), users.c.specialty), else_=None)

@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0002_clinics_and_users"
-down_revision = '0001_role_of_the_application'
+down_revision = "0001_role_of_the_application"
 branch_labels = None
 depends_on = None
 

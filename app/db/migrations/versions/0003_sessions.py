@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0003_sessions"
-down_revision = '0002_clinics_and_users'
+down_revision = "0002_clinics_and_users"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0005_consultations"
-down_revision = '0004_availability_slots'
+down_revision = "0004_availability_slots"
 branch_labels = None
 depends_on = None
 

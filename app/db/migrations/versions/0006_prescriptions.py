@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0006_prescriptions"
-down_revision = '0005_consultations'
+down_revision = "0005_consultations"
 branch_labels = None
 depends_on = None
 

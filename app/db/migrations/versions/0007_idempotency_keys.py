@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0007_idempotency_keys"
-down_revision = '0006_prescriptions'
+down_revision = "0006_prescriptions"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 from app.db.migrations.steps import run
 
 revision = "0009_outbox"
-down_revision = '0008_audit_logs'
+down_revision = "0008_audit_logs"
 branch_labels = None
 depends_on = None
 
