@@ -12,6 +12,8 @@ LENGTH_MIN = timedelta(minutes=5)
 LENGTH_MAX = timedelta(hours=12)
 # A quarter of a year, and the day on which it ends: what a patient plans, and one index range.
 WINDOW_MAX = timedelta(days=92)
+# The last one that a time can be in; no window begins there.
+YEAR_MAX = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def window(begin: datetime | None, end: datetime | None, *, now: datetime) -> tu
     """The half-open window of a search, or what is wrong with it."""
     begin = begin or now
     if end is None:
-        end = begin + WINDOW_MAX if begin.year < datetime.max.year else begin
+        end = begin + WINDOW_MAX if begin.year < YEAR_MAX else begin
     if end < begin:
         return FieldError("query.to", "must not be before from")
     if end - begin > WINDOW_MAX:

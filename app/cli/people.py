@@ -14,6 +14,7 @@ from app.identity.users import rules, service
 from app.kit.errors import DomainError
 
 COMMAND_LINE = "command-line"
+NAME_LENGTH_MAX = 200
 
 
 def create_clinic(
@@ -49,8 +50,8 @@ def create_user(
     )
     if role not in ROLES:
         fail(f"{role!r} is no role; choose admin, doctor or patient.")
-    if not 1 <= len(name.strip()) <= 200:
-        fail("--name must have 1 to 200 characters.")
+    if not name.strip() or len(name) > NAME_LENGTH_MAX:
+        fail(f"--name must have 1 to {NAME_LENGTH_MAX} characters.")
     if specialty is not None and role != DOCTOR:
         fail("--specialty is for doctors only.")
 

@@ -22,7 +22,7 @@ _DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlc
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Statement(Generic[Row]):
-    """SQL text with `%(name)s` places, what makes a row of its columns, and what must be done to a value before it is sent."""
+    """SQL text with `%(name)s` places, what makes a row of its columns, and what is done to values before they go."""
 
     name: str
     text: str

@@ -45,7 +45,7 @@ class Edge:
                 await problems.response(BodyTooLarge(), headers={"Connection": "close"})(scope, receive, answer.send)
             else:
                 await self._app(scope, _replay(body, receive), answer.send)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the outermost door
             _log.exception("request failed", method=request.method, path_template=_route(scope))
             if answer.status is None:
                 await problems.response(InternalError())(scope, receive, answer.send)

@@ -14,6 +14,8 @@ Result = TypeVar("Result")
 
 # The second round is for a key whose row expired and was removed between two statements.
 ROUNDS_MAX = 2
+# PostgreSQL names the relation whose tuple it waits for.
+KEYS_TABLE = '"idempotency_keys'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +59,11 @@ async def run_once(db: Database, command: Command[Result], key: Key) -> Once[Res
     4. The key was used before: tell what was told then.
     """
     for _ in range(ROUNDS_MAX):
-        try:
-            attempt = await command.attempt()
-        except ConstraintViolation as violation:
-            refusal = await command.reason(violation.constraint)
-            if await _is_first_to_refuse(db, key, refusal, sql.CLAIM_WITH_REFUSAL):
-                raise refusal from violation
-            attempt = Attempt(has_claimed=False, result=None)
-        except LockTimeout as timeout:
-            if '"idempotency_keys' in timeout.where:
-                raise IdempotencyInFlight from timeout
-            raise
+        attempt = await _attempt(db, command, key)
         if attempt.result is not None:
             return Once(attempt.result, is_replay=False)
         if attempt.has_claimed:
-            refusal = await command.reason(None)
-            if await _is_first_to_refuse(db, key, refusal, sql.SETTLE_REFUSAL):
-                raise refusal
+            await _refuse(db, command, key)
         used = await db.one(sql.USED_KEY, **_scope(key))
         if used is not None:
             return Once(await _first_answer(db, command, key, used), is_replay=True)
@@ -86,6 +76,29 @@ async def is_used(db: Database, key: Key) -> bool:
     return await db.one(sql.USED_KEY, **_scope(key)) is not None
 
 
+async def _attempt(db: Database, command: Command[Result], key: Key) -> Attempt[Result]:
+    """Steps 1 and 3. Raises the refusal unless somebody else answered under the key in the meantime."""
+    try:
+        return await command.attempt()
+    except ConstraintViolation as violation:
+        refusal = await command.reason(violation.constraint)
+        told = {**_scope(key), "fingerprint": key.fingerprint, "refusal": _told(refusal)}
+        if await db.one(sql.CLAIM_WITH_REFUSAL, **told) is not None:
+            raise refusal from violation
+        return Attempt(has_claimed=False, result=None)
+    except LockTimeout as timeout:
+        if KEYS_TABLE in timeout.where:
+            raise IdempotencyInFlight from timeout
+        raise
+
+
+async def _refuse(db: Database, command: Command[Result], key: Key) -> None:
+    """Step 2. Raises the refusal unless somebody else told one under the key in the meantime."""
+    refusal = await command.reason(None)
+    if await db.one(sql.SETTLE_REFUSAL, **_scope(key), refusal=_told(refusal)) is not None:
+        raise refusal
+
+
 async def _first_answer(db: Database, command: Command[Result], key: Key, used: sql.UsedKey) -> Result:
     if used.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused
@@ -96,21 +109,15 @@ async def _first_answer(db: Database, command: Command[Result], key: Key, used: 
         return result
     if used.outcome is None:
         # The first request claimed the key and died before it told why it was refused.
-        refusal = await command.reason(None)
-        if not await _is_first_to_refuse(db, key, refusal, sql.SETTLE_REFUSAL):
-            raise IdempotencyInFlight
-    else:
-        refusal = _refusal_from(used.outcome)
+        await _refuse(db, command, key)
+        raise IdempotencyInFlight
+    refusal = _refusal_from(used.outcome)
     refusal.is_replay = True
     raise refusal
 
 
-async def _is_first_to_refuse(db: Database, key: Key, refusal: DomainError, statement: Any) -> bool:
-    outcome = {"code": refusal.code, "detail": refusal.detail, "location": refusal.location}
-    values = {**_scope(key), "refusal": outcome}
-    if statement is sql.CLAIM_WITH_REFUSAL:
-        values["fingerprint"] = key.fingerprint
-    return await db.one(statement, **values) is not None
+def _told(refusal: DomainError) -> dict[str, str | None]:
+    return {"code": refusal.code, "detail": refusal.detail, "location": refusal.location}
 
 
 def _refusal_from(outcome: dict[str, Any]) -> DomainError:

@@ -80,7 +80,7 @@ class Revocations:
                 await self._poll()
             except Unavailable:
                 _log.warning("revocations could not be read")
-            except Exception:  # the poll is a door of its own: a bug here must not end it in silence
+            except Exception:  # noqa: BLE001 - a door of its own: a bug here must not end the poll in silence
                 _log.exception("revocations could not be read")
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):

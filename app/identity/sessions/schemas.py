@@ -50,6 +50,6 @@ class Tokens(Answer):
     """A short access token for `Authorization: Bearer …`, and a refresh token for the next pair."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind, not a token
     expires_in: int = Field(description="Life of the access token, in seconds.", examples=[900])
     refresh_token: str

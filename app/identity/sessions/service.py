@@ -160,7 +160,9 @@ async def change_password(
 async def _open_session(
     db: Database, found: sql.Credentials, *, refresh_lifetime: timedelta, request_id: str
 ) -> Admission | None:
-    assert found.user_id and found.role and found.token_version, "an active user has all of them"
+    assert found.user_id is not None
+    assert found.role is not None
+    assert found.token_version is not None
     token = RefreshToken.fresh(found.clinic_id)
     session_id = await db.one(
         sql.OPEN_SESSION,
