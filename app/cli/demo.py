@@ -138,11 +138,11 @@ def curl_lines(base: str, slot_id: int | None) -> list[str]:
     """Log in, look for slots, book one."""
     json_header = "-H 'content-type: application/json'"
     bearer = '-H "authorization: Bearer $TOKEN"'
-    pick_token = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
+    pick = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
     login = f'{{"email":"{PEOPLE[3].email}","password":"{PASSWORD}"}}'
     booking = f"-H 'idempotency-key: my-first-booking' -d '{{\"slot_id\":{slot_id or 1}}}'"
     return [
-        f"TOKEN=$(curl -s {base}/auth/login {json_header} -d '{login}' | {pick_token})",
+        f"TOKEN=$(curl -s {base}/auth/login {json_header} -d '{login}' | {pick})",
         f'curl -s "{base}/availability/?limit=3" {bearer}',
         f"curl -s {base}/bookings/ {bearer} {json_header} {booking}",
     ]
