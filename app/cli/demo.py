@@ -140,7 +140,7 @@ def curl_lines(base: str, slot_id: int | None) -> list[str]:
     bearer = '-H "authorization: Bearer $TOKEN"'
     pick = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
     login = f'{{"email":"{PEOPLE[3].email}","password":"{PASSWORD}"}}'
-    booking = f"-H 'idempotency-key: my-first-booking' -d '{{\"slot_id\":{slot_id or 1}}}'"
+    booking = f"-H 'idempotency-key: my-booking-of-slot-{slot_id or 1}' -d '{{\"slot_id\":{slot_id or 1}}}'"
     return [
         f"TOKEN=$(curl -s {base}/auth/login {json_header} -d '{login}' | {pick})",
         f'curl -s "{base}/availability/?limit=3" {bearer}',
