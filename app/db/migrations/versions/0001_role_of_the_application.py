@@ -18,8 +18,13 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{app_role}') THEN
         CREATE ROLE {app_role} NOLOGIN;
     END IF;
-    IF NOT pg_has_role(current_user, '{app_role}', 'MEMBER') THEN
-        EXECUTE format('GRANT {app_role} TO %I', current_user);
+    -- Also for the role's maker: since PostgreSQL 16 making a role does not include the right to act as it.
+    EXECUTE format('GRANT {app_role} TO %I', current_user);
+EXCEPTION WHEN insufficient_privilege THEN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{app_role}')
+        OR NOT pg_has_role(current_user, '{app_role}', 'MEMBER')
+    THEN
+        RAISE EXCEPTION 'as a superuser, run first: CREATE ROLE {app_role}; GRANT {app_role} TO %', current_user;
     END IF;
 END
 $$;
