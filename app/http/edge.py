@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http import problems
@@ -45,6 +46,9 @@ class Edge:
                 await problems.response(BodyTooLarge(), headers={"Connection": "close"})(scope, receive, answer.send)
             else:
                 await self._app(scope, _replay(body, receive), answer.send)
+        except ClientDisconnect:
+            # Half a request is none: what has come of it may even look whole.
+            _log.info("client left before its request was complete", method=request.method)
         except Exception:  # noqa: BLE001 - the outermost door
             _log.exception("request failed", method=request.method, path_template=_route(scope))
             if answer.status is None:
@@ -89,7 +93,7 @@ async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            return bytes(body)
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > limit:
             return None
