@@ -19,7 +19,8 @@ from app.db.embedded.layout import PORT, Layout
 DEFAULT_PARAMETERS: Mapping[str, str] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    # A pool of sixteen for each of twelve workers; an idle connection costs little.
+    "max_connections": "200",
     "shared_buffers": "256MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
