@@ -108,9 +108,11 @@ async def _first_answer(db: Database, command: Command[Result], key: Key, used: 
     if result is not None:
         return result
     if used.outcome is None:
-        # The first request claimed the key and died before it told why it was refused.
+        # The first request claimed the key, and died or is yet to tell why it was refused: whoever tells first is right.
         await _refuse(db, command, key)
-        raise IdempotencyInFlight
+        used = await db.one(sql.USED_KEY, **_scope(key))
+        assert used is not None, "a key outlives its refusal"
+        assert used.outcome is not None, "somebody told before us"
     refusal = _refusal_from(used.outcome)
     refusal.is_replay = True
     raise refusal

@@ -1,10 +1,14 @@
-"""`POST /bookings/`: rules 1 to 10 of the contract."""
+"""`POST /bookings/`: what is booked, and what is refused; the key's rules stand in the files beside this one."""
 
 from datetime import timedelta
 
 import psycopg
+import pytest
 
 from tests.cast import Clinic, fresh_key, some_time
+from tests.tables import at_once, begin_slot, rows_of, slot_status
+
+ABSENT = 2**63 - 1
 
 
 def test_patient_books_an_open_slot(clinic: Clinic) -> None:
@@ -67,14 +71,144 @@ def test_overlapping_consultation_is_409_patient_overlap(clinic: Clinic) -> None
     clinic.petra.books(second, expect=201)
 
 
-def test_key_whose_row_is_gone_executes_nothing(clinic: Clinic, owner: psycopg.Connection) -> None:
-    slot, key = clinic.dora.offers(), fresh_key()
-    consultation = clinic.paul.books(slot, key=key, expect=201).json()
-    owner.execute("DELETE FROM idempotency_keys WHERE key = %s", [key])
-    for target in (slot, clinic.dora.offers()):
-        refused = clinic.paul.books(target, key=key)
-        assert refused.status_code in (409, 422)
-    owner.execute("DELETE FROM idempotency_keys WHERE key = %s", [key])
-    refused = clinic.paul.books(clinic.dora.offers(), key=key, expect=409)
-    assert refused.json()["code"] == "idempotency_key_expired"
+def test_consultations_that_touch_do_not_overlap(clinic: Clinic) -> None:
+    starts_at = some_time()
+    middle = clinic.dora.offers(starts_at, minutes=20)
+    before = clinic.dev.offers(starts_at - timedelta(minutes=20), minutes=20)
+    after = clinic.dev.offers(starts_at + timedelta(minutes=20), minutes=20)
+    for slot in (middle, before, after):
+        clinic.paul.has_booked(slot)
+
+
+def test_cancelled_consultation_does_not_overlap(clinic: Clinic) -> None:
+    starts_at = some_time()
+    clinic.paul.cancels(clinic.paul.has_booked(clinic.dora.offers(starts_at)), expect=200)
+    clinic.paul.has_booked(clinic.dev.offers(starts_at))
+
+
+def test_overlap_of_several_consultations_is_409_patient_overlap(clinic: Clinic) -> None:
+    starts_at = some_time()
+    for minutes in (0, 30):
+        clinic.paul.has_booked(clinic.dora.offers(starts_at + timedelta(minutes=minutes)))
+    long = clinic.dev.offers(starts_at, minutes=60)
+    assert clinic.paul.books(long, expect=409).json()["code"] == "patient_overlap"
+    assert clinic.petra.books(long, expect=201)
+
+
+def test_absent_slot_is_404_slot_not_found_and_keeps_it(clinic: Clinic) -> None:
+    key = fresh_key()
+    refused = clinic.paul.books(ABSENT, key=key, expect=404)
+    assert refused.json()["code"] == "slot_not_found"
+    again = clinic.paul.books(ABSENT, key=key, expect=404)
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_slot_of_another_clinic_is_told_like_an_absent_one(clinic: Clinic, elsewhere: Clinic) -> None:
+    foreign = elsewhere.dora.offers()
+    refused, absent = clinic.paul.books(foreign, expect=404), clinic.paul.books(ABSENT, expect=404)
+    assert {**refused.json(), "request_id": ""} == {**absent.json(), "request_id": ""}
+    elsewhere.paul.books(foreign, expect=201)
+
+
+def test_withdrawn_slot_is_404_slot_not_found(clinic: Clinic) -> None:
+    slot = clinic.dora.offers()
+    clinic.dora.deletes(f"/availability/{slot['id']}", expect=204)
+    assert clinic.paul.books(slot, expect=404).json()["code"] == "slot_not_found"
+
+
+def test_completed_slot_is_still_409_slot_already_yours(clinic: Clinic) -> None:
+    slot = clinic.dora.offers()
+    consultation = clinic.paul.has_booked(slot)
+    clinic.dora.completes(consultation, expect=200)
+    refused = clinic.paul.books(slot, expect=409)
+    assert refused.json()["code"] == "slot_already_yours"
     assert refused.headers["location"] == f"/consultations/{consultation['id']}"
+
+
+def test_replayed_refusal_bears_its_location(clinic: Clinic) -> None:
+    slot, key = clinic.dora.offers(), fresh_key()
+    clinic.paul.has_booked(slot)
+    first, again = (clinic.paul.books(slot, key=key, expect=409) for _ in range(2))
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+
+
+def test_slot_can_be_booked_anew_after_a_cancellation(clinic: Clinic) -> None:
+    slot = clinic.dora.offers()
+    first = clinic.paul.has_booked(slot)
+    clinic.paul.cancels(first, expect=200)
+    assert clinic.paul.has_booked(slot)["id"] != first["id"]
+
+
+def test_slot_that_has_begun_is_409_slot_unavailable(clinic: Clinic, owner: psycopg.Connection) -> None:
+    slot = clinic.dora.offers()
+    begin_slot(owner, slot)
+    assert clinic.paul.books(slot, expect=409).json()["code"] == "slot_unavailable"
+    assert slot_status(owner, slot["id"]) == "open"
+
+
+def test_slot_of_an_inactive_doctor_is_409_slot_unavailable(clinic: Clinic) -> None:
+    slot = clinic.dora.offers()
+    clinic.amara.patches(f"/users/{clinic.dora.id}", {"is_active": False}, expect=200)
+    assert clinic.paul.books(slot, expect=409).json()["code"] == "slot_unavailable"
+    clinic.amara.patches(f"/users/{clinic.dora.id}", {"is_active": True}, expect=200)
+    clinic.paul.books(slot, expect=201)
+
+
+def test_own_slot_comes_before_unavailable_and_overlap(clinic: Clinic, owner: psycopg.Connection) -> None:
+    slot = clinic.dora.offers()
+    clinic.paul.has_booked(slot)
+    clinic.amara.patches(f"/users/{clinic.dora.id}", {"is_active": False}, expect=200)
+    begin_slot(owner, slot)
+    assert clinic.paul.books(slot, expect=409).json()["code"] == "slot_already_yours"
+
+
+def test_unavailable_comes_before_overlap(clinic: Clinic) -> None:
+    starts_at = some_time()
+    clinic.paul.has_booked(clinic.dora.offers(starts_at))
+    taken = clinic.dev.offers(starts_at)
+    clinic.petra.has_booked(taken)
+    assert clinic.paul.books(taken, expect=409).json()["code"] == "slot_unavailable"
+
+
+@pytest.mark.parametrize("name", ["dora", "amara"])
+def test_somebody_who_is_no_patient_gets_403(clinic: Clinic, name: str) -> None:
+    slot = clinic.dev.offers()
+    assert getattr(clinic, name).books(slot, expect=403).json()["code"] == "forbidden"
+    clinic.paul.books(slot, expect=201)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"slot_id": None}, {"slot_id": "10"}, {"slot_id": True}, {"slot_id": 1.0}, {"slot_id": 0}, {"slot_id": -1},
+     {"slot_id": 2**63}, {"slot_id": 1, "patient_id": "x"}, [], 10, "10"],
+)  # fmt: skip
+def test_malformed_body_is_422(clinic: Clinic, body: object) -> None:
+    refused = clinic.paul.posts("/bookings/", body, key=fresh_key(), expect=422).json()
+    assert refused["code"] == "validation_error"
+    assert refused["errors"][0]["field"].startswith("body")
+
+
+def test_of_many_patients_exactly_one_gets_the_slot(clinic: Clinic) -> None:
+    slot = clinic.dora.offers()
+    patients = [clinic.hires(f"patient-{number}", role="patient") for number in range(8)]
+    answers = at_once(*(lambda patient=patient: patient.books(slot) for patient in patients))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"slot_unavailable"}
+
+
+def test_of_many_overlapping_slots_a_patient_gets_exactly_one(clinic: Clinic) -> None:
+    starts_at = some_time()
+    doctors = [clinic.hires(f"doctor-{number}", role="doctor") for number in range(6)]
+    slots = [doctor.offers(starts_at) for doctor in doctors]
+    answers = at_once(*(lambda slot=slot: clinic.paul.books(slot) for slot in slots))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"patient_overlap"}
+
+
+def test_refused_booking_leaves_its_key_and_nothing_else(clinic: Clinic, owner: psycopg.Connection) -> None:
+    clinic.paul.has_booked(slot := clinic.dora.offers())
+    before = {table: rows_of(owner, table, clinic) for table in ("consultations", "outbox", "idempotency_keys")}
+    clinic.petra.books(slot, expect=409)
+    after = {table: rows_of(owner, table, clinic) for table in before}
+    assert after == {**before, "idempotency_keys": before["idempotency_keys"] + 1}
