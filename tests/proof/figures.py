@@ -27,6 +27,7 @@ class Scenario:
     run: Callable[..., list[Figure]]
     short: dict[str, int]
     full: dict[str, int]
+    is_seeded: bool = False
 
     def figures(self, *, is_short: bool, **more: int) -> list[Figure]:
         return self.run(**(self.short if is_short else self.full), **more)
