@@ -194,6 +194,8 @@ def _figures(served: Served, town: Town, diary: Diary, slots: int) -> list[Figur
         at_least("requests", statuses.total(), 1),
         none("requests without an answer", diary.unanswered),
         none("answers of 5xx", sum(count for status, count in statuses.items() if status >= 500)),
+        # Nobody here holds a key for 2 s, so nobody has a reason to say so.
+        none("answers of 409 idempotency_in_flight", diary.counts["POST 409 idempotency_in_flight"]),
         none("errors in the server's log", len(served.errors_logged())),
         told("bookings acknowledged", len({booked["id"] for booked in acknowledged})),
         none("acknowledged bookings lost", checker.lost(town, acknowledged)),
