@@ -107,15 +107,18 @@ async def _first_answer(db: Database, command: Command[Result], key: Key, used: 
         raise IdempotencyKeyExpired(location=command.location(result) if result is not None else None)
     if result is not None:
         return result
-    if used.outcome is None:
-        # The first request claimed the key, and died or is yet to tell why it was refused: whoever tells first is right.
-        await _refuse(db, command, key)
-        used = await db.one(sql.USED_KEY, **_scope(key))
-        assert used is not None, "a key outlives its refusal"
-        assert used.outcome is not None, "somebody told before us"
-    refusal = _refusal_from(used.outcome)
+    refusal = _refusal_from(used.outcome or await _settled(db, command, key))
     refusal.is_replay = True
     raise refusal
+
+
+async def _settled(db: Database, command: Command[Result], key: Key) -> dict[str, Any]:
+    """The refusal of a key whose first request has yet to tell one, or died before it could: the first to tell wins."""
+    await _refuse(db, command, key)
+    used = await db.one(sql.USED_KEY, **_scope(key))
+    if used is None or used.outcome is None:
+        raise IdempotencyInFlight
+    return used.outcome
 
 
 def _told(refusal: DomainError) -> dict[str, str | None]:
