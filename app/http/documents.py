@@ -20,6 +20,7 @@ PAGE_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 ASSET_MAX_AGE_S = 3600
+SECURITY_SCHEME = "password"
 
 
 class _Assets(StaticFiles):
@@ -58,10 +59,21 @@ def _document(app: FastAPI) -> dict[str, Any]:
         components["schemas"].pop("HTTPValidationError", None)
         components["schemas"].pop("ValidationError", None)
         components["securitySchemes"] = {
-            "password": {"type": "oauth2", "flows": {"password": {"tokenUrl": "/auth/token", "scopes": {}}}}
+            SECURITY_SCHEME: {"type": "oauth2", "flows": {"password": {"tokenUrl": "/auth/token", "scopes": {}}}}
         }
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                _tell_first_sentence_first(operation)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _tell_first_sentence_first(operation: dict[str, Any]) -> None:
+    """An endpoint's docstring begins with its summary; FastAPI would make one of the function's name."""
+    summary, _, rest = operation.pop("description").partition("\n\n")
+    operation["summary"] = summary.removesuffix(".")
+    if rest:
+        operation["description"] = rest
 
 
 def _without_refs(schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
-from app.http import problems, strict
+from app.http import documents, problems, strict
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
     BodyTooLarge,
@@ -65,6 +65,9 @@ class GuardedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         gate = gate_of(endpoint)
         options["responses"] = problems.merged(_implied(gate, path, options), options.get("responses") or {})
+        if gate.permission:
+            # Without it Swagger UI, and clients made from the document, send no token.
+            options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
