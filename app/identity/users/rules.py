@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -30,9 +31,9 @@ class User:
 
 
 def valid_email(text: str) -> str:
-    """The e-mail without surrounding space. Raises `ValueError` with a sentence."""
+    """The e-mail without surrounding space, its domain in Unicode. Raises `ValueError` with a sentence."""
     try:
-        # A clinic's intranet may well use `.local` or `.test`: syntax is checked, deliverability is not.
+        # Syntax is checked, deliverability is not; `.test` (RFC 2606) is for trying things out.
         return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
         raise ValueError("is not an e-mail address") from error
@@ -40,6 +41,9 @@ def valid_email(text: str) -> str:
 
 def normalized_email(text: str) -> str:
     """The form under which e-mails are compared: without case, surrounding space or ways to write an accent."""
+    with suppress(ValueError):
+        # `@xn--mnchen-3ya.example` and `@münchen.example` are one; what is no e-mail is compared as it stands.
+        text = valid_email(text)
     return unicodedata.normalize("NFKC", text.strip()).casefold()
 
 
