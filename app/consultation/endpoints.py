@@ -1,6 +1,5 @@
 """`/consultations/`."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,13 +8,13 @@ from fastapi import APIRouter, Query, Request
 
 from app.consultation import schemas, service
 from app.consultation.errors import InvalidTransition, TooLate
-from app.db.database import Database
+from app.consultation.rules import Consultation
 from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
-from app.http.paging import Page, scroll
+from app.http.paging import Page, Scroll, scroll
 from app.http.problems import refusals
 from app.identity.guard import Caller, GuardedRoute, requires
-from app.identity.rules import Permission, Principal
+from app.identity.rules import Permission
 from app.kit.errors import InvalidCursor
 
 router = APIRouter(route_class=GuardedRoute, tags=["Consultations"])
@@ -27,25 +26,43 @@ async def list_own_consultations(
     query: Annotated[schemas.OwnConsultationQuery, Query()], request: Request, caller: Caller, db: Db
 ) -> Any:
     """List your own consultations, newest start first."""
-    own = {f"{caller.role}_id": caller.user_id}
-    return await _page(request, query, caller, db, name="own_consultations", filters=own)
+    here = scroll(request, query, name="own_consultations", caller=caller.user_id, parts=2)
+    rows = await service.find_own_consultations(
+        db, actor=caller, filters=_filters(query), before=_position(here), limit=here.rows_wanted
+    )
+    return here.page(rows, _place)
 
 
 @router.get("/consultations/", response_model=Page[schemas.Consultation], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_ALL_CONSULTATIONS)
 async def list_consultations(
-    query: Annotated[schemas.ConsultationQuery, Query()], request: Request, caller: Caller, db: Db
+    query: Annotated[schemas.ConsultationQuery, Query()],
+    request: Request,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
 ) -> Any:
-    """List the clinic's consultations, newest start first."""
-    people = {"doctor_id": query.doctor_id, "patient_id": query.patient_id}
-    return await _page(request, query, caller, db, name="consultations", filters=people)
+    """List the clinic's consultations, newest start first. Leaves a row in the audit log."""
+    here = scroll(request, query, name="consultations", caller=caller.user_id, parts=2)
+    rows = await service.find_consultations(
+        db,
+        actor=caller,
+        filters=_filters(query),
+        before=_position(here),
+        limit=here.rows_wanted,
+        request_id=request_id,
+    )
+    return here.page(rows, _place)
 
 
 @router.get("/consultations/{id}", response_model=schemas.Consultation)
 @requires(Permission.SEE_CONSULTATION)
-async def read_consultation(id: RecordId, caller: Caller, db: Db) -> Any:
-    """Read one consultation: its patient, its doctor, or an admin."""
-    return await service.get_consultation(db, consultation_id=id, actor=caller)
+async def read_consultation(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
+    """Read one consultation: its patient, its doctor, or an admin.
+
+    Who is not its patient leaves a row in the audit log.
+    """
+    return await service.read_consultation(db, consultation_id=id, actor=caller, request_id=request_id)
 
 
 @router.patch(
@@ -65,21 +82,16 @@ async def change_status(id: RecordId, body: schemas.StatusChange, caller: Caller
     )
 
 
-async def _page(
-    request: Request,
-    query: schemas.OwnConsultationQuery,
-    caller: Principal,
-    db: Database,
-    *,
-    name: str,
-    filters: Mapping[str, object],
-) -> dict[str, object]:
-    here = scroll(request, query, name=name, caller=caller.user_id, parts=2)
-    rows = await service.find_consultations(
-        db,
-        clinic_id=caller.clinic_id,
-        filters={**filters, "status": query.status, "from_": query.from_, "to": query.to},
-        before=(datetime.fromisoformat(here.position[0]), UUID(here.position[1])) if here.position else None,
-        limit=here.rows_wanted,
-    )
-    return here.page(rows, lambda row: [row.starts_at.isoformat(), row.id])
+def _filters(query: schemas.OwnConsultationQuery) -> dict[str, object]:
+    return query.model_dump(exclude={"limit", "cursor"})
+
+
+def _position(here: Scroll) -> service.Position | None:
+    if not here.position:
+        return None
+    starts_at, id = here.position
+    return datetime.fromisoformat(starts_at), UUID(id)
+
+
+def _place(consultation: Consultation) -> list[object]:
+    return [consultation.starts_at.isoformat(), consultation.id]

@@ -12,6 +12,10 @@ from app.identity.rules import Principal
 from app.kit.errors import Forbidden, NotFound
 from app.kit.ids import uuid7
 
+Filters = Mapping[str, object]
+# The start and the id of the last consultation on the page before.
+Position = tuple[datetime, UUID]
+
 
 async def change_status(
     db: Database, *, consultation_id: UUID, status: str, reason: str | None, actor: Principal, request_id: str
@@ -25,7 +29,10 @@ async def change_status(
         changed = await _change(db, consultation_id, status=status, reason=reason, actor=actor, request_id=request_id)
         if changed is not None:
             return changed
-    present = await get_consultation(db, consultation_id=consultation_id, actor=actor)
+    who = {"actor_id": actor.user_id, "actor_role": actor.role}
+    present = await db.one(sql.CONSULTATION, clinic_id=actor.clinic_id, id=consultation_id, **who)
+    if present is None:
+        raise NotFound
     if present.status == status:
         return present
     if present.status != SCHEDULED or status == SCHEDULED:
@@ -36,35 +43,56 @@ async def change_status(
     raise TooLate
 
 
-async def get_consultation(db: Database, *, consultation_id: UUID, actor: Principal) -> Consultation:
-    """A consultation that the actor has to do with. Raises `NotFound` for every other."""
+async def read_consultation(db: Database, *, consultation_id: UUID, actor: Principal, request_id: str) -> Consultation:
+    """A consultation that the actor has to do with; an audit row tells, unless the actor is its patient.
+
+    Raises `NotFound` for every other.
+    """
     found = await db.one(
-        sql.CONSULTATION,
+        sql.READ_CONSULTATION,
         clinic_id=actor.clinic_id,
         id=consultation_id,
         actor_id=actor.user_id,
         actor_role=actor.role,
+        audit_id=uuid7(),
+        request_id=request_id,
     )
     if found is None:
         raise NotFound
     return found
 
 
-async def find_consultations(
-    db: Database,
-    *,
-    clinic_id: int,
-    filters: Mapping[str, object],
-    before: tuple[datetime, UUID] | None,
-    limit: int,
+async def find_own_consultations(
+    db: Database, *, actor: Principal, filters: Filters, before: Position | None, limit: int
 ) -> list[Consultation]:
-    """The clinic's consultations that match, newest start first, after the one at `before`."""
+    """The consultations of a patient or a doctor that match, newest start first, after the one at `before`."""
+    values = _given({**filters, f"{actor.role}_id": actor.user_id}, before)
+    statement = sql.consultations_of_person(frozenset(values) - {"before_id"})
+    return await db.many(statement, clinic_id=actor.clinic_id, rows=limit, **values)
+
+
+async def find_consultations(
+    db: Database, *, actor: Principal, filters: Filters, before: Position | None, limit: int, request_id: str
+) -> list[Consultation]:
+    """The clinic's consultations that match, as `find_own_consultations` tells them; an audit row tells who asked."""
+    values = _given(filters, before)
+    searched = {name.rstrip("_"): str(value) for name, value in filters.items() if value is not None}
+    return await db.many(
+        sql.consultations_of_clinic(frozenset(values) - {"before_id"}),
+        clinic_id=actor.clinic_id,
+        rows=limit,
+        actor_id=actor.user_id,
+        actor_role=actor.role,
+        audit_id=uuid7(),
+        request_id=request_id,
+        details={"filters": searched},
+        **values,
+    )
+
+
+def _given(filters: Filters, before: Position | None) -> dict[str, object]:
     values = {name: value for name, value in filters.items() if value is not None}
-    given = frozenset(values)
-    if before is not None:
-        given |= {"before_at"}
-        values.update(before_at=before[0], before_id=before[1])
-    return await db.many(sql.consultations_of_clinic(given), clinic_id=clinic_id, rows=limit, **values)
+    return values if before is None else {**values, "before_at": before[0], "before_id": before[1]}
 
 
 async def _change(

@@ -3,9 +3,9 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, null, or_, select, tuple_, update
 
-from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, JSONB, record
 from app.availability.clauses import reopen_slot
 from app.consultation.models import PUBLIC, consultations, public
 from app.consultation.rules import (
@@ -30,6 +30,18 @@ _IS_CONCERNED = or_(
 )
 
 CONSULTATION = compiled("consultation_for", select(*public()).where(_ONE, _IS_CONCERNED), Consultation)
+
+
+def _read() -> Statement[Consultation]:
+    """One consultation; whoever is not its patient leaves an audit row, in the statement that reads."""
+    found = select(consultations.c.clinic_id, *public()).where(_ONE, _IS_CONCERNED).cte("found")
+    of_another = select(found).where(found.c.patient_id != ACTOR_ID).subquery("of_another")
+    what: dict[str, Any] = {"entity_id": of_another.c.id, "clinic_id": of_another.c.clinic_id}
+    audit = record(of_another, action="consultation.read", entity_type="consultation", **what)
+    return compiled("read_consultation", select(*public(found)).add_cte(audit), Consultation, is_write=True)
+
+
+READ_CONSULTATION = _read()
 
 
 def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Consultation]:
@@ -79,12 +91,29 @@ _FILTERS = {
 
 
 @cache
+def consultations_of_person(given: frozenset[str]) -> Statement[Consultation]:
+    """The clinic's consultations that match the given filters, one of which is a person; newest start first."""
+    return compiled("consultations_of_person", _page(given), Consultation)
+
+
+@cache
 def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
-    """The clinic's consultations that match the given filters, newest start first."""
-    query = (
+    """The clinic's consultations that match the given filters, newest start first; the search leaves an audit row."""
+    audit = record(
+        select(constant(SCHEDULED)).subquery("one_row"),
+        action="consultation.listed",
+        entity_type="consultation",
+        entity_id=null(),
+        clinic_id=bindparam("clinic_id"),
+        details=bindparam("details", type_=JSONB),
+    )
+    return compiled("consultations_of_clinic", _page(given).add_cte(audit), Consultation, is_write=True)
+
+
+def _page(given: frozenset[str]) -> Select[Any]:
+    return (
         select(*public())
         .where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
         .order_by(consultations.c.starts_at.desc(), consultations.c.id.desc())
         .limit(bindparam("rows"))
     )
-    return compiled("consultations_of_clinic", query, Consultation)

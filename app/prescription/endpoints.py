@@ -77,6 +77,9 @@ async def list_own_prescriptions(query: Annotated[PageQuery, Query()], request: 
 
 @router.get("/prescriptions/{id}", response_model=schemas.Prescription)
 @requires(Permission.SEE_PRESCRIPTIONS)
-async def read_prescription(id: RecordId, caller: Caller, db: Db) -> Any:
-    """Read one prescription: its patient or its doctor."""
-    return await service.get_prescription(db, prescription_id=id, actor=caller)
+async def read_prescription(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
+    """Read one prescription: its patient or its doctor.
+
+    Its doctor leaves a row in the audit log.
+    """
+    return await service.read_prescription(db, prescription_id=id, actor=caller, request_id=request_id)

@@ -35,14 +35,19 @@ async def issue_prescription(
     return await run_once(db, command, key)
 
 
-async def get_prescription(db: Database, *, prescription_id: UUID, actor: Principal) -> Prescription:
-    """A prescription that the actor received or issued. Raises `NotFound` for every other."""
+async def read_prescription(db: Database, *, prescription_id: UUID, actor: Principal, request_id: str) -> Prescription:
+    """A prescription that the actor received or issued; an audit row tells, unless the actor is its patient.
+
+    Raises `NotFound` for every other.
+    """
     found = await db.one(
-        sql.PRESCRIPTION,
+        sql.READ_PRESCRIPTION,
         clinic_id=actor.clinic_id,
         id=prescription_id,
         actor_id=actor.user_id,
         actor_role=actor.role,
+        audit_id=uuid7(),
+        request_id=request_id,
     )
     if found is None:
         raise NotFound

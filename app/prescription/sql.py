@@ -111,11 +111,19 @@ _IS_CONCERNED = or_(
     (constant("doctor") == ACTOR_ROLE) & (prescriptions.c.doctor_id == ACTOR_ID),
 )
 
-PRESCRIPTION = compiled(
-    "prescription_for",
-    select(*PUBLIC).where(_CLINIC, prescriptions.c.id == bindparam("id", type_=Uuid), _IS_CONCERNED),
-    Prescription,
-)
+
+def _read() -> Statement[Prescription]:
+    """One prescription; its doctor leaves an audit row, in the statement that reads."""
+    one = (_CLINIC, prescriptions.c.id == bindparam("id", type_=Uuid), _IS_CONCERNED)
+    found = select(prescriptions.c.clinic_id, *PUBLIC).where(*one).cte("found")
+    of_another = select(found).where(found.c.patient_id != ACTOR_ID).subquery("of_another")
+    what: dict[str, Any] = {"entity_id": of_another.c.id, "clinic_id": of_another.c.clinic_id}
+    audit = record(of_another, action="prescription.read", entity_type="prescription", **what)
+    columns = [found.c[name] for name in Prescription.__dataclass_fields__]
+    return compiled("read_prescription", select(*columns).add_cte(audit), Prescription, is_write=True)
+
+
+READ_PRESCRIPTION = _read()
 
 _FILTERS = {
     "patient_id": prescriptions.c.patient_id == bindparam("patient_id", type_=Uuid),
