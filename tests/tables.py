@@ -1,20 +1,17 @@
 """What tests do behind the application's back, as the owner: count rows, turn back clocks, hold what others want."""
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from tests.cast import Clinic, Person, fresh_key, iso
 
-Result = TypeVar("Result")
 PATIENCE_S = 10.0
 
 
@@ -101,15 +98,3 @@ def until_somebody_waits_for(holder: psycopg.Connection, owner: psycopg.Connecti
     """Return once another session waits for a lock of the holder's."""
     query = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))"
     until(lambda: bool((owner.execute(query, [holder.info.backend_pid]).fetchone() or [False])[0]))
-
-
-def at_once(*calls: Callable[[], Result]) -> list[Result]:
-    """The results of all calls, which start at the same moment."""
-    barrier = threading.Barrier(len(calls))
-
-    def start(call: Callable[[], Result]) -> Result:
-        barrier.wait(PATIENCE_S)
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as threads:
-        return [future.result() for future in [threads.submit(start, call) for call in calls]]

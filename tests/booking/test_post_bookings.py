@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.cast import Clinic, fresh_key, some_time
-from tests.tables import at_once
+from tests.patience import at_once
 
 
 def test_patient_books_an_open_slot(clinic: Clinic) -> None:
@@ -93,7 +93,7 @@ def test_malformed_body_is_422(clinic: Clinic, body: object) -> None:
 def test_of_many_patients_exactly_one_gets_the_slot(clinic: Clinic) -> None:
     slot = clinic.dora.offers()
     patients = [clinic.hires(f"patient-{number}", role="patient") for number in range(8)]
-    answers = at_once(*(lambda patient=patient: patient.books(slot) for patient in patients))
+    answers = at_once([lambda patient=patient: patient.books(slot) for patient in patients])
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"slot_unavailable"}
 
@@ -102,6 +102,6 @@ def test_of_many_overlapping_slots_a_patient_gets_exactly_one(clinic: Clinic) ->
     starts_at = some_time()
     doctors = [clinic.hires(f"doctor-{number}", role="doctor") for number in range(6)]
     slots = [doctor.offers(starts_at) for doctor in doctors]
-    answers = at_once(*(lambda slot=slot: clinic.paul.books(slot) for slot in slots))
+    answers = at_once([lambda slot=slot: clinic.paul.books(slot) for slot in slots])
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"patient_overlap"}

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from tests.cast import Clinic, fresh_key
-from tests.tables import at_once, held, hold_key, rows_of, until_somebody_waits_for
+from tests.patience import at_once
+from tests.tables import held, hold_key, rows_of, until_somebody_waits_for
 
 TABLES = ("consultations", "audit_logs", "outbox", "idempotency_keys")
 
@@ -15,7 +16,7 @@ TABLES = ("consultations", "audit_logs", "outbox", "idempotency_keys")
 def test_equal_keys_at_once_book_once_and_answer_alike(clinic: Clinic, owner: psycopg.Connection) -> None:
     slot, key = clinic.dora.offers(), fresh_key()
     sessions = [clinic.paul.in_another_session() for _ in range(8)]
-    answers = at_once(*(lambda paul=paul: paul.books(slot, key=key, expect=201) for paul in sessions))
+    answers = at_once([lambda paul=paul: paul.books(slot, key=key, expect=201) for paul in sessions])
     assert len({answer.content for answer in answers}) == 1
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False] + [True] * 7
     assert rows_of(owner, "consultations", clinic) == 1
@@ -25,7 +26,7 @@ def test_equal_keys_at_once_are_refused_alike(clinic: Clinic, owner: psycopg.Con
     slot, key = clinic.dora.offers(), fresh_key()
     clinic.petra.has_booked(slot)
     sessions = [clinic.paul.in_another_session() for _ in range(8)]
-    answers = at_once(*(lambda paul=paul: paul.books(slot, key=key, expect=409) for paul in sessions))
+    answers = at_once([lambda paul=paul: paul.books(slot, key=key, expect=409) for paul in sessions])
     assert {answer.json()["code"] for answer in answers} == {"slot_unavailable"}
     assert rows_of(owner, "idempotency_keys", clinic) == 2
 

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from tests.cast import Clinic, Person, fresh_key
-from tests.tables import at_once, begun_consultation, rows_of, slot_status
+from tests.patience import at_once
+from tests.tables import begun_consultation, rows_of, slot_status
 
 STATES = ("scheduled", "completed", "cancelled")
 PEOPLE = {"its patient": "paul", "its doctor": "dora", "admin": "amara"}
@@ -162,9 +163,11 @@ def test_of_complete_and_cancel_at_once_exactly_one_wins(clinic: Clinic, attempt
     consultation = clinic.paul.has_booked(clinic.dora.offers())
     people = (clinic.dora, clinic.paul, clinic.amara)
     completed, *cancelled = at_once(
-        lambda: people[0].completes(consultation),
-        lambda: people[1].cancels(consultation),
-        lambda: people[2].cancels(consultation),
+        [
+            lambda: people[0].completes(consultation),
+            lambda: people[1].cancels(consultation),
+            lambda: people[2].cancels(consultation),
+        ]
     )
     present = clinic.dora.gets(f"/consultations/{consultation['id']}", expect=200).json()
     assert completed.status_code == (200 if present["status"] == "completed" else 409)
@@ -176,7 +179,7 @@ def test_of_complete_and_cancel_at_once_exactly_one_wins(clinic: Clinic, attempt
 def test_slot_is_booked_once_however_cancelling_and_booking_race(clinic: Clinic, owner: psycopg.Connection) -> None:
     slot, key = clinic.dora.offers(), fresh_key()
     consultation, petra, paul = clinic.paul.has_booked(slot), clinic.petra, clinic.paul
-    cancelled, booked = at_once(lambda: paul.cancels(consultation), lambda: petra.books(slot, key=key))
+    cancelled, booked = at_once([lambda: paul.cancels(consultation), lambda: petra.books(slot, key=key)])
     assert cancelled.status_code == 200
     assert slot_status(owner, slot["id"]) == ("booked" if booked.status_code == 201 else "open")
 

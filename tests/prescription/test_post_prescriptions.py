@@ -8,7 +8,8 @@ import pytest
 from psycopg import errors
 
 from tests.cast import Clinic, fresh_key, prescription_for
-from tests.tables import at_once, rows_of
+from tests.patience import at_once
+from tests.tables import rows_of
 
 ITEM = prescription_for("")["items"][0]
 FULL_ITEM = {**ITEM, "instructions": "With a glass of water, not with milk."}
@@ -93,7 +94,7 @@ def test_somebody_who_is_no_doctor_gets_403(clinic: Clinic, name: str) -> None:
 def test_of_many_prescriptions_at_once_exactly_one_is_issued(clinic: Clinic, owner: psycopg.Connection) -> None:
     consultation = held_consultation(clinic)
     sessions = [clinic.dora.in_another_session() for _ in range(6)]
-    answers = at_once(*(lambda dora=dora: dora.prescribes(consultation) for dora in sessions))
+    answers = at_once([lambda dora=dora: dora.prescribes(consultation) for dora in sessions])
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"prescription_exists"}
     assert rows_of(owner, "prescriptions", clinic) == 1

@@ -4,8 +4,9 @@ import psycopg
 import pytest
 
 from tests.cast import Clinic, fresh_key, iso, prescription_for, some_time
+from tests.patience import at_once
 from tests.prescription.test_post_prescriptions import held_consultation
-from tests.tables import age_key, at_once, held, rows_of
+from tests.tables import age_key, held, rows_of
 
 TOO_LARGE = b" " * (64 * 1024 + 1)
 
@@ -85,7 +86,7 @@ def test_equal_keys_of_two_doctors_are_unrelated(clinic: Clinic) -> None:
 def test_equal_keys_at_once_prescribe_once_and_answer_alike(clinic: Clinic, owner: psycopg.Connection) -> None:
     consultation, key = held_consultation(clinic), fresh_key()
     sessions = [clinic.dora.in_another_session() for _ in range(6)]
-    answers = at_once(*(lambda dora=dora: dora.prescribes(consultation, key=key, expect=201) for dora in sessions))
+    answers = at_once([lambda dora=dora: dora.prescribes(consultation, key=key, expect=201) for dora in sessions])
     assert len({answer.content for answer in answers}) == 1
     assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False] + [True] * 5
     assert rows_of(owner, "prescriptions", clinic) == 1
