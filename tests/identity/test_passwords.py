@@ -102,7 +102,6 @@ def test_common_password_is_422_password_too_weak(clinic: Clinic, sets_password:
     refused = sets_password(clinic, password)
     assert (refused.status_code, refused.json()["code"]) == (422, "password_too_weak")
     assert "errors" not in refused.json()
-    assert password.lower() not in refused.text.lower().replace("password", "") or "password" in password.lower()
     assert status_with(clinic, sets_password, password) == 401
 
 
