@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from app.kit.errors import FieldError
@@ -12,8 +12,8 @@ LENGTH_MIN = timedelta(minutes=5)
 LENGTH_MAX = timedelta(hours=12)
 # A quarter of a year, and the day on which it ends: what a patient plans, and one index range.
 WINDOW_MAX = timedelta(days=92)
-# The last one that a time can be in; no window begins there.
-YEAR_MAX = 9999
+# The last moment of the calendar; a window that would reach beyond it ends there.
+LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def window(begin: datetime | None, end: datetime | None, *, now: datetime) -> tu
     """The half-open window of a search, or what is wrong with it."""
     begin = begin or now
     if end is None:
-        end = begin + WINDOW_MAX if begin.year < YEAR_MAX else begin
+        end = begin + min(WINDOW_MAX, LAST - begin)
     if end < begin:
         return FieldError("query.to", "must not be before from")
     if end - begin > WINDOW_MAX:

@@ -9,7 +9,7 @@ from app.consultation.rules import SCHEDULED, Consultation
 from app.db.database import Database
 from app.idempotency.rules import Key
 from app.idempotency.service import Attempt, Once, run_once
-from app.kit.errors import DomainError
+from app.kit.errors import DomainError, Unauthenticated
 from app.kit.ids import uuid7
 
 OPERATION = sql.OPERATION
@@ -56,6 +56,9 @@ class _BookSlot:
             slot_id=self.slot_id,
         )
         assert found is not None, "a select without FROM has one row"
+        if constraint == "fk_consultations_patient":
+            # The role was changed at this very moment: who is no patient is told nothing under the key.
+            raise Unauthenticated
         return rules.reason(
             slot_exists=found.slot_exists,
             consultation_under_key=found.consultation_under_key,

@@ -72,12 +72,15 @@ class AccessTokens:
 
 
 def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
-    clinic_id, version = claims["clinic"], claims["ver"]
+    clinic_id, version, session_id = claims["clinic"], claims["ver"], claims["sid"]
     if header.get("typ") != TYPE or type(clinic_id) is not int or type(version) is not int:
         raise ValueError("another kind of token")
+    if not isinstance(session_id, str):
+        # `UUID(5)` is an AttributeError, which would be a bug of ours.
+        raise TypeError("no session")
     if claims["role"] not in ROLES:
         raise ValueError("no such role")
-    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(claims["sid"]), version)
+    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(session_id), version)
 
 
 @dataclass(frozen=True, slots=True)

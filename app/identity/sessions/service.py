@@ -127,8 +127,8 @@ async def change_password(
     request_id: str,
 ) -> None:
     """A new password; all other sessions end. Raises `InvalidCredentials`, `PasswordTooWeak`."""
-    check_strength(new_password, email="")
     found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
+    check_strength(new_password, email=(found and found.email) or "")
     if not await passwords.verify(current_password, found.password_hash if found else None) or found is None:
         await record_event(
             db,

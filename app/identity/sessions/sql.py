@@ -22,6 +22,7 @@ class Credentials:
 
     clinic_id: int
     user_id: UUID | None
+    email: str | None
     role: str | None
     password_hash: str | None
     is_active: bool | None
@@ -37,6 +38,7 @@ _HASH = bindparam("token_hash", type_=LargeBinary)
 _CREDENTIAL_COLUMNS = [
     clinics.c.clinic_id,
     users.c.id.label("user_id"),
+    users.c.email,
     users.c.role,
     users.c.password_hash,
     users.c.is_active,
