@@ -22,7 +22,7 @@ from tests.proof.served import Served
 from tests.proof.town import Town, Townsman
 from tests.proof.wire import Answer, Ask, Dropped, Line, booking, status_change
 
-PATIENTS, DOCTORS, SLOTS_EACH = 12, 4, 24
+PATIENTS, DOCTORS, SLOTS_EACH = 6, 4, 24
 # Keys that are still being tried: few, so that workers meet under them.
 KEYS_IN_HAND = 24
 CONSULTATIONS_IN_HAND = 30
