@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
-from app.http import problems, strict
+from app.http import documents, problems, strict
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
     BodyTooLarge,
@@ -65,6 +65,8 @@ class GuardedRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         gate = gate_of(endpoint)
         options["responses"] = problems.merged(_implied(gate, path, options), options.get("responses") or {})
+        if gate.permission:
+            options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -75,7 +77,9 @@ class GuardedRoute(APIRoute):
         takes_query = bool(self.dependant.query_params)
         media_type = self._media_type()
 
-        async def guarded(request: Request) -> Response:
+        async def guarded(received: Request) -> Response:
+            # One request object throughout: a body can be received only once.
+            request = strict.StrictRequest(received.scope, received.receive)
             principal = await _admit(request, gate.permission) if gate.permission else None
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
@@ -86,7 +90,9 @@ class GuardedRoute(APIRoute):
                     gate.check_headers(request)
                 strict.check_path(request, path_fields)
                 strict.check_query(request, takes_query=takes_query)
-                return await handler(strict.StrictRequest(request.scope, request.receive))
+                if media_type == strict.FORM_MEDIA_TYPE:
+                    await strict.check_form(request)
+                return await handler(request)
             except Forbidden:
                 if principal:
                     await _record_denial(request, principal)
