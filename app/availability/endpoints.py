@@ -22,10 +22,14 @@ from app.kit.errors import FieldError, Invalid, InvalidCursor
 router = APIRouter(route_class=GuardedRoute, tags=["Availability"])
 
 BULK_BODY_BYTES_MAX = 256 * 1024
-_KEYED = tuple(error for error in idempotency.REFUSALS if error.code != "idempotency_key_missing")
 
 
-@router.post("/availability/", status_code=201, response_model=schemas.Slot, responses=refusals(SlotOverlap, *_KEYED))
+@router.post(
+    "/availability/",
+    status_code=201,
+    response_model=schemas.Slot,
+    responses=idempotency.documented(SlotOverlap, is_required=False),
+)
 @requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
 async def offer_slot(
     body: schemas.NewSlot,
@@ -51,7 +55,7 @@ async def offer_slot(
     "/availability/bulk",
     status_code=201,
     response_model=schemas.Slots,
-    responses=refusals(SlotOverlap, *_KEYED),
+    responses=idempotency.documented(SlotOverlap, is_required=False),
 )
 @requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
 async def offer_slots(

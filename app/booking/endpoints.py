@@ -9,7 +9,6 @@ from app.booking import errors, service
 from app.consultation.schemas import Consultation
 from app.http.depends import Db, RequestId
 from app.http.fields import Body, SlotNumber
-from app.http.problems import refusals
 from app.idempotency import endpoints as idempotency
 from app.identity.guard import Caller, GuardedRoute, requires
 from app.identity.rules import Permission
@@ -27,12 +26,12 @@ class BookingRequest(Body):
     "/bookings/",
     status_code=201,
     response_model=Consultation,
-    responses=refusals(
+    responses=idempotency.documented(
         errors.SlotNotFound,
         errors.SlotAlreadyYours,
         errors.SlotUnavailable,
         errors.PatientOverlap,
-        *idempotency.REFUSALS,
+        is_required=True,
     ),
 )
 @requires(Permission.BOOK_SLOTS, headers=idempotency.check_required)

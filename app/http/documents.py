@@ -11,6 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from app.http.fields import BIGINT_MAX
 from app.http.problems import Problem
 
 STATIC = Path(__file__).with_name("static")
@@ -21,6 +22,11 @@ PAGE_POLICY = (
 )
 ASSET_MAX_AGE_S = 3600
 SECURITY_SCHEME = "password"
+_REQUEST_ID_HEADER = {
+    "description": "The request's id: yours, or one made for you. It is in every log line of ours.",
+    "schema": {"type": "string", "minLength": 8, "maxLength": 128},
+    "required": True,
+}
 
 
 class _Assets(StaticFiles):
@@ -55,15 +61,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
             license_info=app.license_info,
         )
         components = document["components"]
-        components["schemas"]["Problem"] = _without_refs(Problem.model_json_schema())
-        components["schemas"].pop("HTTPValidationError", None)
-        components["schemas"].pop("ValidationError", None)
+        schemas = components["schemas"]
+        schemas["Problem"] = _without_refs(Problem.model_json_schema())
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
         components["securitySchemes"] = {
             SECURITY_SCHEME: {"type": "oauth2", "flows": {"password": {"tokenUrl": "/auth/token", "scopes": {}}}}
         }
+        _restore_integers(document)
         for operations in document["paths"].values():
             for operation in operations.values():
                 _tell_first_sentence_first(operation)
+                _complete(operation, schemas)
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -74,6 +83,40 @@ def _tell_first_sentence_first(operation: dict[str, Any]) -> None:
     operation["summary"] = summary.removesuffix(".")
     if rest:
         operation["description"] = rest
+
+
+def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Add what FastAPI does not know: the header of every answer, and an example of the whole body."""
+    for answer in operation["responses"].values():
+        answer.setdefault("headers", {})["X-Request-ID"] = _REQUEST_ID_HEADER
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        content["example"] = _example(content["schema"], schemas)
+
+
+def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """A good value of `schema`, put together from the examples of its required fields, and of the optional that have one."""
+    if "$ref" in schema:
+        return _example(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
+    if schema.get("examples"):
+        return schema["examples"][0]
+    if schema.get("type") == "array":
+        return [_example(schema["items"], schemas)]
+    required = schema.get("required", ())
+    fields = schema["properties"].items()
+    return {name: _example(field, schemas) for name, field in fields if name in required or field.get("examples")}
+
+
+def _restore_integers(node: Any) -> None:
+    """FastAPI's model of a schema keeps bounds as floats, which round 2^63-1 up."""
+    if isinstance(node, list):
+        for item in node:
+            _restore_integers(item)
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            if name in {"minimum", "maximum"} and isinstance(value, float):
+                node[name] = min(int(value), BIGINT_MAX)
+            else:
+                _restore_integers(value)
 
 
 def _without_refs(schema: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 BIGINT_MAX = 2**63 - 1
 # RFC 3339, section 5.6, without leap seconds: PostgreSQL has none.
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:[0-5]\d(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", flags=re.ASCII)
+_INSTANT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)",
+    flags=re.ASCII,
+)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.ASCII | re.IGNORECASE)
-_INTEGER = re.compile(r"-?\d{1,19}", flags=re.ASCII)
+# One spelling for each number: `007` is no id.
+_INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", flags=re.ASCII)
 
 
 class Body(BaseModel):
@@ -69,12 +73,13 @@ def _without_nul(value: str) -> str:
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 RecordId = Annotated[UUID, BeforeValidator(_uuid)]
 SlotNumber = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
-SlotNumberText = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=BIGINT_MAX)]
+# Bounds before the parser, or they are missing in the OpenAPI document.
+SlotNumberText = Annotated[int, Field(ge=1, le=BIGINT_MAX), BeforeValidator(_integer)]
 FlagText = Annotated[bool, BeforeValidator(_boolean)]
-LimitText = Annotated[int, BeforeValidator(_integer), Field(ge=1, le=100)]
+LimitText = Annotated[int, Field(ge=1, le=100), BeforeValidator(_integer)]
 FreeText = Annotated[str, AfterValidator(_without_nul)]
 # At least one character that can be seen.
-Line = Annotated[FreeText, Field(min_length=1, max_length=200, pattern=r"\S")]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterValidator(_without_nul)]
 
 
 def unchanged() -> Any:

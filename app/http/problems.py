@@ -142,8 +142,10 @@ def merged(*documents: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[
                 **known["content"][MEDIA_TYPE]["examples"],
                 **entry["content"][MEDIA_TYPE]["examples"],
             }
+            headers = {**known.get("headers", {}), **entry.get("headers", {})}
             result[status] = {
                 **entry,
+                **({"headers": headers} if headers else {}),
                 "description": " · ".join(f"`{code}`" for code in examples),
                 "content": {MEDIA_TYPE: {**entry["content"][MEDIA_TYPE], "examples": examples}},
             }

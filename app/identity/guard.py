@@ -78,7 +78,9 @@ class GuardedRoute(APIRoute):
         takes_query = bool(self.dependant.query_params)
         media_type = self._media_type()
 
-        async def guarded(request: Request) -> Response:
+        async def guarded(received: Request) -> Response:
+            # One request object throughout: a body can be received only once.
+            request = strict.StrictRequest(received.scope, received.receive)
             principal = await _admit(request, gate.permission) if gate.permission else None
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
@@ -89,7 +91,9 @@ class GuardedRoute(APIRoute):
                     gate.check_headers(request)
                 strict.check_path(request, path_fields)
                 strict.check_query(request, takes_query=takes_query)
-                return await handler(strict.StrictRequest(request.scope, request.receive))
+                if media_type == strict.FORM_MEDIA_TYPE:
+                    await strict.check_form(request)
+                return await handler(request)
             except Forbidden:
                 if principal:
                     await _record_denial(request, principal)

@@ -23,7 +23,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["Prescriptions"])
     "/prescriptions/",
     status_code=201,
     response_model=schemas.Prescription,
-    responses=refusals(NotFound, ConsultationNotCompleted, PrescriptionExists, *idempotency.REFUSALS),
+    responses=idempotency.documented(NotFound, ConsultationNotCompleted, PrescriptionExists, is_required=True),
 )
 @requires(Permission.PRESCRIBE, headers=idempotency.check_required)
 async def issue_prescription(

@@ -28,7 +28,7 @@ class NewItem(Body):
 class NewPrescription(Body):
     """What the doctor orders after a completed consultation."""
 
-    consultation_id: RecordId
+    consultation_id: Annotated[RecordId, Field(examples=["0198c0de-7a3f-7c11-9d2e-5b1f0a6c4e21"])]
     items: Annotated[list[NewItem], Field(min_length=1, max_length=ITEMS_MAX)]
     notes: Annotated[FreeText | None, Field(max_length=NOTES_LENGTH_MAX)] = None
 

@@ -9,9 +9,9 @@ from app.identity.passwords import LENGTH_MAX
 from app.identity.users.rules import DEFAULT_CLINIC, EMAIL_LENGTH_MAX
 from app.identity.users.schemas import Clinic, NewPassword
 
-GivenEmail = Annotated[FreeText, Field(max_length=EMAIL_LENGTH_MAX, examples=["patient@demo.example"])]
+GivenEmail = Annotated[FreeText, Field(max_length=EMAIL_LENGTH_MAX, examples=["paul@demo.example"])]
 GivenPassword = Annotated[FreeText, Field(max_length=LENGTH_MAX, examples=["demo-plum-tractor"])]
-GivenToken = Annotated[FreeText, Field(max_length=4096)]
+GivenToken = Annotated[FreeText, Field(max_length=4096, examples=["AAAAAaIl0MwQBFMwAh3w3nvHeL5yHhTPGpyRzAq1uFeCzP9o"])]
 
 
 class Login(Body):

@@ -11,7 +11,7 @@ from app.http.paging import PageQuery
 from app.identity.passwords import LENGTH_MAX, LENGTH_MIN
 from app.identity.users.rules import DEFAULT_CLINIC, EMAIL_LENGTH_MAX, time_zones, valid_email
 
-Role = Literal["admin", "doctor", "patient"]
+Role = Annotated[Literal["admin", "doctor", "patient"], Field(examples=["doctor"])]
 
 
 def _known_time_zone(name: str) -> str:
@@ -59,7 +59,7 @@ class OwnChanges(Body):
 class UserChanges(Body):
     """What an admin may change of an account; what is left out stays."""
 
-    is_active: bool = unchanged()
+    is_active: Annotated[bool, Field(examples=[True])] = unchanged()
     role: Role = unchanged()
     full_name: FullName = unchanged()
     specialty: Specialty | None = unchanged()
