@@ -1,4 +1,4 @@
-"""Books a slot through Swagger UI of a running `telemed demo --serve`, in a real browser, and takes the README's picture.
+"""Books a slot through Swagger UI of a running `telemed demo --serve`, in a real browser, for the README's picture.
 
     telemed demo --serve                                        # in one terminal
     python docs/screenshots/make_swagger_screenshot.py          # in another one
@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ KEY_PREFIX = "my-first-booking-"
 WAIT_MS = 15_000
 WIDTH, HEIGHT, MARGIN = 1100, 1000, 16
 # Of the page as it is, a picture leaves out the empty half of the text box, and a token that nobody needs to see.
-FOR_THE_PICTURE = "textarea.body-param__text { min-height: 0 !important; height: 5rem !important } .curl-command { display: none }"
+FOR_THE_PICTURE = (
+    "textarea.body-param__text { min-height: 0 !important; height: 5rem !important } .curl-command { display: none }"
+)
 # The rest keeps chromium from calling home: whatever is then asked of another host, the page has asked.
 FLAGS = (
     "--headless",
@@ -153,7 +156,7 @@ def authorize(page: Page) -> None:
     form.locator("#oauth_password").fill(PASSWORD)
     with page.expect_response("**/auth/token") as answer:
         form.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    if answer.value.status != 200:
+    if answer.value.status != HTTPStatus.OK:
         raise NotRight(f"*Authorize* was answered with {answer.value.status}")
     expect(form.get_by_role("button", name="Remove authorization")).to_be_visible(timeout=WAIT_MS)
     page.locator(".modal-ux .btn-done").click()
@@ -169,7 +172,7 @@ def book(page: Page, slot_id: int) -> Locator:
     operation.locator("textarea.body-param__text").fill(json.dumps({"slot_id": slot_id}, indent=2))
     with page.expect_response("**/bookings/") as answer:
         operation.locator(".btn.execute").click()
-    if answer.value.status != 201:
+    if answer.value.status != HTTPStatus.CREATED:
         raise NotRight(f"the booking was answered with {answer.value.status}: {answer.value.text()}")
     shown = operation.locator(".live-responses-table .response .response-col_status")
     expect(shown).to_contain_text("201", timeout=WAIT_MS)
