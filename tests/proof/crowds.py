@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.proof import checker
-from tests.proof.figures import Figure, Scenario, at_most, exactly, none, told
+from tests.proof.figures import Figure, Scenario, at_most, exactly, none
 from tests.proof.served import Served
 from tests.proof.town import Town
 from tests.proof.wire import Answer, Ask, Dropped, Line, booking, opened
@@ -61,8 +61,13 @@ def one_slot(*, clients: int, rounds: int, served: Served | None = None) -> list
         booked = len(checker.states(town))
         found = [
             exactly(f"rounds of {clients} clients on one slot with exactly one 201", rounds_won_once, rounds),
-            exactly("other answers that are 409 slot_unavailable", answers["409 slot_unavailable"], rounds * (clients - 1)),
-            none("answers of any other kind, and none at all", sum(answers.values()) - answers["201"] - answers["409 slot_unavailable"]),
+            exactly(
+                "other answers that are 409 slot_unavailable", answers["409 slot_unavailable"], rounds * (clients - 1)
+            ),
+            none(
+                "answers of any other kind, and none at all",
+                sum(answers.values()) - answers["201"] - answers["409 slot_unavailable"],
+            ),
             exactly("consultations in the table", booked, rounds),
             at_most("longest round", longest_s, ROUND_S_MAX, "s"),
             none("errors in the server's log", len(served.errors_logged())),

@@ -56,7 +56,7 @@ class Storm:
         self.is_over = False
 
     async def client(self, number: int) -> None:
-        draw = random.Random(f"{self.seed}-{number}")  # noqa: S311 - replayable, not secret
+        draw = random.Random(f"{self.seed}-{number}")
         patient, line = self.patients[number], Line(self.served.port)
         # Slots of one's own, a few shared with the neighbour: some bookings have to be refused.
         own = self.slots[number :: len(self.patients)]
@@ -113,7 +113,7 @@ def kills(*, of_api: int, workers: int = 1, seed: int = 0) -> list[Figure]:
                 for doctor in town.people("doctor", max(2, of_api // 2))
                 for slot in town.slots(doctor, SLOTS_OF_A_DOCTOR)
             ]
-        random.Random(seed).shuffle(slots)  # noqa: S311 - replayable, not secret
+        random.Random(seed).shuffle(slots)
         storm = Storm(served, patients, slots, seed)
         gaps = asyncio.run(_storm_with_kills(storm, of_api))
         with served.database():
@@ -121,7 +121,7 @@ def kills(*, of_api: int, workers: int = 1, seed: int = 0) -> list[Figure]:
 
 
 async def _storm_with_kills(storm: Storm, of_api: int) -> dict[str, list[float]]:
-    draw = random.Random(f"{storm.seed}-kills")  # noqa: S311 - replayable, not secret
+    draw = random.Random(f"{storm.seed}-kills")
     victims = ["API"] * of_api
     victims[of_api // 3 : of_api // 3] = ["PostgreSQL"]
     victims[2 * of_api // 3 : 2 * of_api // 3] = ["keeper"]

@@ -71,7 +71,7 @@ class Mixture:
         self.diary = Diary()
 
     async def worker(self, number: int, until: float) -> None:
-        draw = random.Random(f"{self.seed}-{number}")  # noqa: S311 - replayable, not secret
+        draw = random.Random(f"{self.seed}-{number}")
         line = Line(self.served.port)
         while time.monotonic() < until:
             await self._act(draw, line)
@@ -80,7 +80,9 @@ class Mixture:
     async def _act(self, draw: random.Random, line: Line) -> None:
         dice = draw.random()
         if dice < 0.45 or not self.in_hand:
-            attempt = Try(draw.choice(self.patients), f"key-{draw.getrandbits(64):016x}", draw.choice(self.slots[-120:]))
+            attempt = Try(
+                draw.choice(self.patients), f"key-{draw.getrandbits(64):016x}", draw.choice(self.slots[-120:])
+            )
             self.in_hand = [*self.in_hand[-KEYS_IN_HAND:], attempt]
             await self._book(line, attempt)
         elif dice < 0.65:
@@ -207,4 +209,6 @@ def _figures(served: Served, town: Town, diary: Diary, slots: int) -> list[Figur
     ]
 
 
-MIXTURE = Scenario("mixture", mixture, short={"workers": 16, "seconds": 4}, full={"workers": 32, "seconds": 60}, is_seeded=True)
+MIXTURE = Scenario(
+    "mixture", mixture, short={"workers": 16, "seconds": 4}, full={"workers": 32, "seconds": 60}, is_seeded=True
+)
