@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import psycopg
+
 from tests.cast import Person
 
 Result = TypeVar("Result")
@@ -32,6 +34,21 @@ def assert_still_admitted_after_a_second(person: Person) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
         person.gets("/users/me", expect=200)
+        time.sleep(PAUSE_S)
+
+
+def wait_for_blocked(owner: psycopg.Connection, *, count: int) -> None:
+    """Come back when that many sessions of this database wait for a lock."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        owner.execute("SELECT pg_stat_clear_snapshot()")
+        row = owner.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE NOT granted AND datname = current_database()"
+        ).fetchone()
+        if row == (count,):
+            return
+        assert time.monotonic() < deadline, f"{row} sessions wait, not {count}"
         time.sleep(PAUSE_S)
 
 

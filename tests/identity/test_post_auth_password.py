@@ -1,11 +1,18 @@
 """`POST /auth/password`: a new password ends all sessions but the one that set it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.cast import PASSWORD, Clinic, Person
-from tests.patience import assert_refused_within_a_second, assert_still_admitted_after_a_second, at_once
+from tests.patience import (
+    assert_refused_within_a_second,
+    assert_still_admitted_after_a_second,
+    at_once,
+    wait_for_blocked,
+)
 
 NEW = "walnut-harbour-lamp"
 
@@ -64,6 +71,32 @@ def test_of_two_changes_at_once_one_wins(clinic: Clinic) -> None:
     assert sorted(answer.status_code for answer in answers) == [204, 401]
     kept = [login_status(paul, wish) for wish in wishes]
     assert kept == [200 if answer.status_code == 204 else 401 for answer in answers]
+
+
+@pytest.mark.parametrize("is_change_first", [True, False])
+def test_login_with_the_old_password_at_the_same_moment_does_not_stay(
+    clinic: Clinic, owner: psycopg.Connection, *, is_change_first: bool
+) -> None:
+    actions = [
+        lambda: clinic.paul.posts("/auth/password", change()),
+        lambda: clinic.nobody.posts(
+            "/auth/login", {"email": clinic.paul.email, "password": PASSWORD, "clinic": clinic.slug}
+        ),
+    ]
+    order = actions if is_change_first else actions[::-1]
+    assert clinic.paul.token
+    with ThreadPoolExecutor(2) as pool:
+        with owner.transaction():
+            owner.execute("SELECT FROM users WHERE clinic_id = %s FOR UPDATE", [clinic.id])
+            waiting = []
+            for count, action in enumerate(order, start=1):
+                waiting.append(pool.submit(action))
+                wait_for_blocked(owner, count=count)
+        changed, admitted = waiting if is_change_first else waiting[::-1]
+    assert changed.result().status_code == 204
+    if admitted.result().status_code == 200:
+        body = {"refresh_token": admitted.result().json()["refresh_token"]}
+        assert clinic.nobody.posts("/auth/refresh", body).status_code == 401
 
 
 def test_without_an_access_token_it_is_401(clinic: Clinic) -> None:

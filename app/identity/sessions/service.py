@@ -130,31 +130,38 @@ async def change_password(
     found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
     check_strength(new_password, email=(found and found.email) or "")
     if not await passwords.verify(current_password, found.password_hash if found else None) or found is None:
-        await record_event(
-            db,
-            clinic_id=principal.clinic_id,
-            actor_id=principal.user_id,
-            actor_role=principal.role,
-            action="user.password_change_failed",
-            entity_type="user",
-            entity_id=str(principal.user_id),
-            outcome=FAILURE,
+        await _record_failed_change(db, principal, request_id=request_id)
+        raise InvalidCredentials
+    new_password_hash = await passwords.hash(new_password)
+    who = {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
+    async with db.transaction() as session:
+        await session.one(sql.LOCK_USER, **who)
+        changed = await session.one(
+            sql.CHANGE_PASSWORD,
+            **who,
+            session_id=principal.session_id,
+            password_hash=found.password_hash,
+            new_password_hash=new_password_hash,
+            audit_id=uuid7(),
             request_id=request_id,
         )
-        raise InvalidCredentials
-    changed = await db.one(
-        sql.CHANGE_PASSWORD,
-        clinic_id=principal.clinic_id,
-        user_id=principal.user_id,
-        session_id=principal.session_id,
-        password_hash=found.password_hash,
-        new_password_hash=await passwords.hash(new_password),
-        audit_id=uuid7(),
-        request_id=request_id,
-    )
     if changed is None:
         # Somebody else changed it between the check and the change.
         raise InvalidCredentials
+
+
+async def _record_failed_change(db: Database, principal: Principal, *, request_id: str) -> None:
+    await record_event(
+        db,
+        clinic_id=principal.clinic_id,
+        actor_id=principal.user_id,
+        actor_role=principal.role,
+        action="user.password_change_failed",
+        entity_type="user",
+        entity_id=str(principal.user_id),
+        outcome=FAILURE,
+        request_id=request_id,
+    )
 
 
 async def _open_session(

@@ -75,7 +75,8 @@ def _first(value: UUID) -> UUID:
 
 
 def _open_session() -> Statement[UUID]:
-    # The hash once more: a password that was changed since it was checked opens nothing.
+    # The hash once more, under a lock that a change of the password waits for, and that waits for one: a password
+    # that was changed since it was checked opens nothing, and a change finds every session that its hash opened.
     user = (
         select(users.c.clinic_id, users.c.id, users.c.role)
         .where(
@@ -84,6 +85,7 @@ def _open_session() -> Statement[UUID]:
             users.c.is_active,
             users.c.password_hash == bindparam("password_hash", type_=Text),
         )
+        .with_for_update(read=True)
         .cte("user")
     )
     session = (
@@ -216,6 +218,15 @@ def _end_family(name: str, *, action: str, reason: str, by_token: bool) -> State
 
 LOG_OUT = _end_family("log_out", action="session.ended", reason="logged_out", by_token=True)
 END_REUSED = _end_family("end_reused_family", action="session.token_reused", reason="token_reused", by_token=False)
+
+
+# A statement sees what was committed before it began: the one that ends sessions must begin after their logins.
+LOCK_USER = compiled(
+    "lock_user",
+    select(users.c.id).where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID).with_for_update(key_share=True),
+    _first,
+    is_write=True,
+)
 
 
 def _change_password() -> Statement[UUID]:
