@@ -3,17 +3,17 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from app.availability import rules, schemas, service
 from app.availability.errors import SlotBooked, SlotOverlap
-from app.db.database import Database
 from app.http.depends import Db, RequestId
 from app.http.fields import SlotNumberText
 from app.http.paging import Page, scroll
 from app.http.problems import refusals
 from app.idempotency import endpoints as idempotency
+from app.idempotency.rules import Key
 from app.identity.guard import Caller, GuardedRoute, requires
 from app.identity.rules import Permission, Principal
 from app.kit import clock
@@ -34,21 +34,20 @@ BULK_BODY_BYTES_MAX = 256 * 1024
 async def offer_slot(
     body: schemas.NewSlot,
     key: idempotency.OptionalKey,
-    secret: idempotency.FingerprintSecret,
     caller: Caller,
     db: Db,
     request_id: RequestId,
-    response: Response,
 ) -> Any:
     """Offer a slot: 5 minutes to 12 hours of your time, in the future.
 
     Half-open: a slot may begin when another one ends. With an Idempotency-Key, retries are safe.
     """
     intervals = [rules.Interval("body", body.starts_at, body.ends_at)]
-    slots = await _offer(
-        db, caller, intervals, body, key, secret, request_id, response, operation=service.OPERATION_ONE
+    scoped = _scoped(key, caller, body, service.OPERATION_ONE)
+    offered = await service.offer_slots(
+        db, doctor=caller, intervals=intervals, key=scoped, now=clock.now(), request_id=request_id
     )
-    return slots[0]
+    return (key.answered(offered) if key else offered.result)[0]
 
 
 @router.post(
@@ -61,20 +60,19 @@ async def offer_slot(
 async def offer_slots(
     body: schemas.NewSlots,
     key: idempotency.OptionalKey,
-    secret: idempotency.FingerprintSecret,
     caller: Caller,
     db: Db,
     request_id: RequestId,
-    response: Response,
 ) -> Any:
     """Offer up to 1,000 slots, all or none."""
     intervals = [
         rules.Interval(f"body.slots.{index}", slot.starts_at, slot.ends_at) for index, slot in enumerate(body.slots)
     ]
-    slots = await _offer(
-        db, caller, intervals, body, key, secret, request_id, response, operation=service.OPERATION_MANY
+    scoped = _scoped(key, caller, body, service.OPERATION_MANY)
+    offered = await service.offer_slots(
+        db, doctor=caller, intervals=intervals, key=scoped, now=clock.now(), request_id=request_id
     )
-    return {"items": slots}
+    return {"items": key.answered(offered) if key else offered.result}
 
 
 @router.get("/availability/", response_model=Page[schemas.Slot], responses=refusals(InvalidCursor))
@@ -107,29 +105,7 @@ async def withdraw_slot(id: SlotNumberText, caller: Caller, db: Db, request_id: 
     await service.withdraw_slot(db, slot_id=id, actor=caller, request_id=request_id)
 
 
-async def _offer(
-    db: Database,
-    caller: Principal,
-    intervals: list[rules.Interval],
-    body: BaseModel,
-    key: str | None,
-    secret: bytes,
-    request_id: str,
-    response: Response,
-    *,
-    operation: str,
-) -> list[rules.Slot]:
-    scoped = key and idempotency.scoped_key(
-        key,
-        clinic_id=caller.clinic_id,
-        user_id=caller.user_id,
-        operation=operation,
-        body=body,
-        secret=secret,
-    )
-    offered = await service.offer_slots(
-        db, doctor=caller, intervals=intervals, key=scoped or None, now=clock.now(), request_id=request_id
-    )
-    if offered.is_replay:
-        response.headers["Idempotency-Replayed"] = "true"
-    return offered.result
+def _scoped(key: idempotency.GivenKey | None, caller: Principal, body: BaseModel, operation: str) -> Key | None:
+    if key is None:
+        return None
+    return key.scoped(clinic_id=caller.clinic_id, user_id=caller.user_id, operation=operation, body=body)

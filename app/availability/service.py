@@ -14,7 +14,7 @@ from app.db.errors import ConstraintViolation
 from app.idempotency.rules import Key
 from app.idempotency.service import Attempt, Once, is_used, run_once
 from app.identity.rules import Principal
-from app.kit.errors import DomainError, Invalid, NotFound, Unauthenticated, Unavailable
+from app.kit.errors import DomainError, Invalid, NotFound, Unauthenticated
 from app.kit.ids import uuid7
 
 OPERATION_ONE, OPERATION_MANY = sql.OPERATION_ONE, sql.OPERATION_MANY
@@ -117,7 +117,8 @@ class _OfferSlots:
         )
 
     async def reason(self, constraint: str | None) -> DomainError:
-        return SlotOverlap() if constraint == _OVERLAP else Unavailable()
+        assert constraint == _OVERLAP, "a slot of a valid shape breaks no other"
+        return SlotOverlap()
 
     async def recorded(self, outcome: dict[str, Any] | None) -> list[Slot] | None:
         if outcome is None or "slot_ids" not in outcome:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
 from pydantic import Field
 
 from app.booking import errors, service
@@ -38,27 +38,15 @@ class BookingRequest(Body):
 async def book_slot(
     body: BookingRequest,
     key: idempotency.RequiredKey,
-    secret: idempotency.FingerprintSecret,
     caller: Caller,
     db: Db,
     request_id: RequestId,
-    response: Response,
 ) -> Any:
     """Book a slot, exactly once.
 
     Retry with the same key until there is an answer: the first one is given again, whatever has happened since. A
     refusal sticks to its key; to try again, send a new key. A 503 means "rolled back or unknown": same key again.
     """
-    scoped = idempotency.scoped_key(
-        key,
-        clinic_id=caller.clinic_id,
-        user_id=caller.user_id,
-        operation=service.OPERATION,
-        body=body,
-        secret=secret,
-    )
+    scoped = key.scoped(clinic_id=caller.clinic_id, user_id=caller.user_id, operation=service.OPERATION, body=body)
     booked = await service.book_slot(db, slot_id=body.slot_id, key=scoped, request_id=request_id)
-    response.headers["Location"] = service.location(booked.result.id)
-    if booked.is_replay:
-        response.headers["Idempotency-Replayed"] = "true"
-    return booked.result
+    return key.answered(booked, location=service.location(booked.result.id))

@@ -94,7 +94,7 @@ def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _example(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
-    """A good value of `schema`, put together from the examples of its required fields, and of the optional that have one."""
+    """A good value of `schema`, made of the examples of its required fields and of the optional ones that have any."""
     if "$ref" in schema:
         return _example(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
     if schema.get("examples"):

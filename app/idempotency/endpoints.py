@@ -1,9 +1,10 @@
 """The Idempotency-Key header, as every keyed endpoint reads it."""
 
-from typing import Annotated, Any, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from app.http import problems
@@ -15,7 +16,10 @@ from app.idempotency.errors import (
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
 )
+from app.idempotency.service import Once
 from app.kit.errors import DomainError
+
+Result = TypeVar("Result")
 
 HEADER = "idempotency-key"
 REFUSALS: tuple[type[DomainError], ...] = (
@@ -68,26 +72,37 @@ def documented(*refusals: type[DomainError], is_required: bool) -> dict[int | st
 _IN_HEADER = Header(alias="Idempotency-Key", description=_TEXT, pattern=r"^[!-~]*$", min_length=8, max_length=255)
 
 
-async def _required(value: Annotated[str, _IN_HEADER]) -> str:
-    return value
+@dataclass(frozen=True, slots=True)
+class GivenKey:
+    """The key that came with a request, and the answer on which a replay is marked."""
+
+    value: str
+    secret: bytes
+    response: Response
+
+    def scoped(self, *, clinic_id: int, user_id: UUID, operation: str, body: BaseModel) -> rules.Key:
+        """The key in its scope, with the fingerprint of the validated body."""
+        digest = rules.fingerprint(self.secret, operation=operation, body=body.model_dump(mode="json"))
+        return rules.Key(clinic_id, user_id, operation, self.value, digest)
+
+    def answered(self, once: Once[Result], *, location: str | None = None) -> Result:
+        """The result, with the headers of a keyed answer."""
+        if location is not None:
+            self.response.headers["Location"] = location
+        if once.is_replay:
+            self.response.headers["Idempotency-Replayed"] = "true"
+        return once.result
 
 
-async def _optional(value: Annotated[str | None, _IN_HEADER] = None) -> str | None:
-    return value
+async def _required(request: Request, response: Response, value: Annotated[str, _IN_HEADER]) -> GivenKey:
+    return GivenKey(value, request.app.state.fingerprint_key, response)
 
 
-async def _fingerprint_secret(request: Request) -> bytes:
-    return cast("bytes", request.app.state.fingerprint_key)
+async def _optional(
+    request: Request, response: Response, value: Annotated[str | None, _IN_HEADER] = None
+) -> GivenKey | None:
+    return None if value is None else GivenKey(value, request.app.state.fingerprint_key, response)
 
 
-def scoped_key(
-    value: str, *, clinic_id: int, user_id: UUID, operation: str, body: BaseModel, secret: bytes
-) -> rules.Key:
-    """The key in its scope, with the fingerprint of the validated body."""
-    digest = rules.fingerprint(secret, operation=operation, body=body.model_dump(mode="json"))
-    return rules.Key(clinic_id, user_id, operation, value, digest)
-
-
-RequiredKey = Annotated[str, Depends(_required)]
-OptionalKey = Annotated[str | None, Depends(_optional)]
-FingerprintSecret = Annotated[bytes, Depends(_fingerprint_secret)]
+RequiredKey = Annotated[GivenKey, Depends(_required)]
+OptionalKey = Annotated[GivenKey | None, Depends(_optional)]

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Request
 
 from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
@@ -29,24 +29,15 @@ router = APIRouter(route_class=GuardedRoute, tags=["Prescriptions"])
 async def issue_prescription(
     body: schemas.NewPrescription,
     key: idempotency.RequiredKey,
-    secret: idempotency.FingerprintSecret,
     caller: Caller,
     db: Db,
     request_id: RequestId,
-    response: Response,
 ) -> Any:
     """Prescribe after your completed consultation, exactly once.
 
     One prescription for a consultation, never edited. Retry with the same key, as when booking.
     """
-    scoped = idempotency.scoped_key(
-        key,
-        clinic_id=caller.clinic_id,
-        user_id=caller.user_id,
-        operation=service.OPERATION,
-        body=body,
-        secret=secret,
-    )
+    scoped = key.scoped(clinic_id=caller.clinic_id, user_id=caller.user_id, operation=service.OPERATION, body=body)
     issued = await service.issue_prescription(
         db,
         consultation_id=body.consultation_id,
@@ -55,10 +46,7 @@ async def issue_prescription(
         key=scoped,
         request_id=request_id,
     )
-    response.headers["Location"] = rules.location(issued.result.id)
-    if issued.is_replay:
-        response.headers["Idempotency-Replayed"] = "true"
-    return issued.result
+    return key.answered(issued, location=rules.location(issued.result.id))
 
 
 @router.get("/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor))

@@ -33,10 +33,15 @@ class User:
 def valid_email(text: str) -> str:
     """The e-mail without surrounding space, its domain in Unicode. Raises `ValueError` with a sentence."""
     try:
-        # Syntax is checked, deliverability is not; `.test` (RFC 2606) is for trying things out.
-        return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+        # Syntax is checked, deliverability is not: an intranet's `.local` and RFC 2606's `.test` are fine.
+        email = validate_email(
+            text.strip(), check_deliverability=False, globally_deliverable=False, test_environment=True
+        )
     except EmailNotValidError as error:
         raise ValueError("is not an e-mail address") from error
+    if "." not in email.domain:
+        raise ValueError("is not an e-mail address")
+    return email.normalized
 
 
 def normalized_email(text: str) -> str:
