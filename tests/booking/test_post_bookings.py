@@ -79,6 +79,11 @@ def test_somebody_who_is_no_patient_gets_403(clinic: Clinic, name: str) -> None:
     clinic.paul.books(slot, expect=201)
 
 
+def test_no_body_at_all_is_422(clinic: Clinic) -> None:
+    refused = clinic.paul.sends("POST", "/bookings/", key=fresh_key(), expect=422)
+    assert refused.json()["errors"] == [{"field": "body", "message": "Field required"}]
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"slot_id": None}, {"slot_id": "10"}, {"slot_id": True}, {"slot_id": 1.0}, {"slot_id": 0}, {"slot_id": -1},

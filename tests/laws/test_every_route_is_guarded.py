@@ -1,0 +1,206 @@
+"""No route without a gate, and each gate tried: nobody, the wrong role, the wrong owner, the wrong clinic."""
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from starlette.testclient import TestClient
+
+from app import main
+from app.identity.guard import GuardedRoute
+from tests.cast import Clinic, fresh_key, prescription_for
+from tests.contract import document
+from tests.laws.catalog import operations, routes
+from tests.prescription.test_post_prescriptions import held_consultation
+
+ANY = {"patient", "doctor", "admin"}
+# Word for word the contract's *Who*. A route that is not here is a new promise: write it down first.
+WHO: dict[tuple[str, str], set[str] | None] = {
+    ("POST", "/auth/register"): None,
+    ("POST", "/auth/login"): None,
+    ("POST", "/auth/token"): None,
+    ("POST", "/auth/refresh"): None,
+    ("POST", "/auth/logout"): ANY,
+    ("POST", "/auth/password"): ANY,
+    ("GET", "/users/me"): ANY,
+    ("PATCH", "/users/me"): ANY,
+    ("POST", "/users/"): {"admin"},
+    ("GET", "/users/"): {"admin"},
+    ("PATCH", "/users/{id}"): {"admin"},
+    ("GET", "/doctors/"): ANY,
+    ("GET", "/doctors/{id}"): ANY,
+    ("POST", "/availability/"): {"doctor"},
+    ("POST", "/availability/bulk"): {"doctor"},
+    ("GET", "/availability/"): ANY,
+    ("DELETE", "/availability/{id}"): {"doctor", "admin"},
+    ("POST", "/bookings/"): {"patient"},
+    ("GET", "/consultations/my"): {"patient", "doctor"},
+    ("GET", "/consultations/{id}"): ANY,
+    ("GET", "/consultations/"): {"admin"},
+    ("PATCH", "/consultations/{id}/status"): ANY,
+    ("POST", "/prescriptions/"): {"doctor"},
+    ("GET", "/prescriptions/my"): {"patient", "doctor"},
+    ("GET", "/prescriptions/{id}"): {"patient", "doctor"},
+    ("GET", "/audit-logs/"): {"admin"},
+    ("GET", "/health/live"): None,
+    ("GET", "/health/ready"): None,
+}
+PUBLIC_PAGES = {"/openapi.json", "/docs", "/docs/static"}
+GUARDED = [call for call, who in WHO.items() if who is not None]
+WRONG_ROLES = [(*call, role) for call in GUARDED for role in sorted(ANY - (WHO[call] or ANY))]
+NAMES = {"patient": "paul", "doctor": "dora", "admin": "amara"}
+BAD_TOKENS = {
+    "no token": None,
+    "nothing": "",
+    "another scheme": "Basic cGF1bDpwbHVt",
+    "no scheme": "eyJhbGciOiJIUzI1NiJ9.e30.x",
+    "empty bearer": "Bearer ",
+    "nonsense": "Bearer nonsense",
+    "unsigned": "Bearer eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJzdWIiOiJ4In0.",
+}
+
+
+def named(calls: Iterable[tuple[str, ...]]) -> list[Any]:
+    """The calls as cases of a test that say what they are."""
+    return [pytest.param(*call, id=" ".join(call)) for call in calls]
+
+
+def test_the_table_knows_every_route() -> None:
+    assert {(method, path) for method, path, _ in routes()} == set(WHO)
+    assert all(isinstance(route, GuardedRoute) for _, _, route in routes())
+
+
+def test_document_knows_every_route(client: TestClient) -> None:
+    assert {(method, path) for method, path, _ in operations(document(client))} == set(WHO)
+
+
+def test_nothing_is_served_beside_the_routers(client: TestClient) -> None:
+    beside = {route.path for route in client.app.routes if hasattr(route, "path")}  # type: ignore[attr-defined]
+    assert beside == PUBLIC_PAGES
+
+
+def test_route_without_a_gate_fails_when_it_is_made() -> None:
+    router = APIRouter(route_class=GuardedRoute)
+
+    async def endpoint() -> None:
+        """Nobody said who may call it."""
+
+    with pytest.raises(TypeError, match="states neither"):
+        router.get("/open")(endpoint)
+
+
+def test_every_router_makes_guarded_routes() -> None:
+    assert {router.route_class for router in main.ROUTERS} == {GuardedRoute}
+
+
+@pytest.mark.parametrize(("method", "path"), named(GUARDED))
+@pytest.mark.parametrize("token", BAD_TOKENS.values(), ids=BAD_TOKENS)
+def test_nobody_gets_401(clinic: Clinic, method: str, path: str, token: str | None) -> None:
+    headers = {} if token is None else {"authorization": token}
+    refused = clinic.nobody.sends(method, path.replace("{id}", str(uuid.uuid4())), headers=headers, expect=401)
+    assert refused.json()["code"] == "unauthenticated"
+    assert refused.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path", "role"), named(WRONG_ROLES))
+def test_wrong_role_gets_403_before_anything_is_looked_up(clinic: Clinic, method: str, path: str, role: str) -> None:
+    for id in (str(uuid.uuid4()), "malformed"):
+        refused = getattr(clinic, NAMES[role]).sends(method, path.replace("{id}", id), expect=403)
+        assert refused.json()["code"] == "forbidden"
+    assert len(clinic.amara.audit_rows(action="request.denied")) == 2
+
+
+@pytest.mark.parametrize(("method", "path"), named(GUARDED))
+def test_right_role_passes_the_gate(clinic: Clinic, method: str, path: str) -> None:
+    for role in sorted(WHO[method, path] or ()):
+        answer = clinic.hires(f"some-{role}", role=role).sends(method, path.replace("{id}", str(uuid.uuid4())))
+        assert answer.status_code not in (401, 403, 405, 500, 503), answer.text
+
+
+# A record of `clinic` for each route that names one: how it is named, and who of the clinic has nothing to do with it.
+Named = Callable[[Clinic], dict[str, Any]]
+
+
+def _user(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/users/{clinic.paul.id}", "json": {"full_name": "Another Name"}}
+
+
+def _doctor(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/doctors/{clinic.dora.id}"}
+
+
+def _slot(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/availability/{clinic.dora.offers()['id']}"}
+
+
+def _consultation(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/consultations/{clinic.paul.has_booked(clinic.dora.offers())['id']}"}
+
+
+def _status(clinic: Clinic) -> dict[str, Any]:
+    return {"path": _consultation(clinic)["path"] + "/status", "json": {"status": "cancelled"}}
+
+
+def _prescription(clinic: Clinic) -> dict[str, Any]:
+    prescription = clinic.dora.prescribes(held_consultation(clinic), expect=201).json()
+    return {"path": f"/prescriptions/{prescription['id']}"}
+
+
+def _slot_to_book(clinic: Clinic) -> dict[str, Any]:
+    return {"path": "/bookings/", "json": {"slot_id": clinic.dora.offers()["id"]}, "key": fresh_key()}
+
+
+def _consultation_to_prescribe_for(clinic: Clinic) -> dict[str, Any]:
+    body = prescription_for(held_consultation(clinic)["id"])
+    return {"path": "/prescriptions/", "json": body, "key": fresh_key()}
+
+
+NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
+    ("PATCH", "/users/{id}"): (_user, set()),
+    ("GET", "/doctors/{id}"): (_doctor, set()),
+    ("DELETE", "/availability/{id}"): (_slot, {"dev"}),
+    ("GET", "/consultations/{id}"): (_consultation, {"petra", "dev"}),
+    ("PATCH", "/consultations/{id}/status"): (_status, {"petra", "dev"}),
+    ("GET", "/prescriptions/{id}"): (_prescription, {"petra", "dev"}),
+    ("POST", "/bookings/"): (_slot_to_book, set()),
+    ("POST", "/prescriptions/"): (_consultation_to_prescribe_for, {"dev"}),
+}
+STRANGERS = [(*call, name) for call, (_, names) in NAMED.items() for name in sorted(names)]
+FOREIGNERS = [(*call, NAMES[role]) for call in NAMED for role in sorted(WHO[call] or ())]
+
+
+def test_the_table_knows_every_route_that_names_a_record() -> None:
+    assert {call for call in WHO if "{id}" in call[1]} <= set(NAMED)
+
+
+@pytest.mark.parametrize(("method", "path", "name"), named(STRANGERS))
+def test_wrong_owner_cannot_tell_it_from_an_absent_one(clinic: Clinic, method: str, path: str, name: str) -> None:
+    _assert_like_absent(getattr(clinic, name), method, NAMED[method, path][0](clinic))
+
+
+@pytest.mark.parametrize(("method", "path", "name"), named(FOREIGNERS))
+def test_wrong_clinic_cannot_tell_it_from_an_absent_one(
+    clinic: Clinic, elsewhere: Clinic, method: str, path: str, name: str
+) -> None:
+    _assert_like_absent(getattr(elsewhere, name), method, NAMED[method, path][0](clinic))
+
+
+def _assert_like_absent(person: Any, method: str, request: dict[str, Any]) -> None:
+    same_id = {"headers": {"X-Request-ID": "the-same-request"}, "expect": 404}
+    refused = person.sends(method, **request, **same_id)
+    absent = person.sends(method, **_absent(request), **same_id)
+    assert refused.content == absent.content
+    assert refused.headers == absent.headers
+
+
+def _absent(request: dict[str, Any]) -> dict[str, Any]:
+    """The same request for a record that nobody has."""
+    nobody, no_slot = str(uuid.uuid4()), 2**62
+    head, *rest = request["path"].strip("/").split("/")
+    if rest:
+        id = str(no_slot) if head == "availability" else nobody
+        return {**request, "path": "/".join(["", head, id, *rest[1:]])}
+    body = {"slot_id": no_slot} if head == "bookings" else {**request["json"], "consultation_id": nobody}
+    return {**request, "json": body, "key": fresh_key()}
