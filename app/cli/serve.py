@@ -1,12 +1,15 @@
 """`telemed serve`."""
 
 import os
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, suppress
 from typing import Annotated
 
 import typer
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
+from app.cli import drain
 from app.db.embedded import serve_lock
 from app.settings import load
 
@@ -31,11 +34,12 @@ def run(*, host: str, port: int, workers: int) -> None:
     """Run uvicorn until it is told to stop."""
     # Workers end with this process, also when it is killed.
     os.environ["TELEMED_SUPERVISOR_PID"] = str(os.getpid())
-    uvicorn.run(
+    config = uvicorn.Config(
         "app.main:app",
         host=host,
         port=port,
         workers=workers,
+        http=drain.Protocol,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -43,3 +47,12 @@ def run(*, host: str, port: int, workers: int) -> None:
         # A keep-alive connection that idles longer than the proxy's is closed under a request.
         timeout_keep_alive=75,
     )
+    # uvicorn raises again what it was stopped with: SIGTERM ends the process, Ctrl-C comes here.
+    with suppress(KeyboardInterrupt):
+        if workers > 1:
+            parent = drain.Workers(config, sockets=[config.bind_socket()])
+            parent.run()
+            if any(worker.exitcode == STARTUP_FAILURE for worker in parent.processes):
+                sys.exit(STARTUP_FAILURE)
+        else:
+            drain.Server(config).run()

@@ -5,11 +5,12 @@ import sys
 import time
 
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
+from tests.proof.drain import DRAIN
 from tests.proof.figures import missed
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 
-SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS)}
+SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN)}
 
 
 def main() -> int:

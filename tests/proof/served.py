@@ -39,7 +39,7 @@ class Served:
         self.data_dir = self.home / "data"
         self.log = self.home / "serve.log"
         self.port = _free_port()
-        self._workers = workers
+        self.workers = workers
         self._database_url = database_url
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +69,7 @@ class Served:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--workers", str(self._workers)],
+                [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)],
                 cwd=self.home,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,97 @@
+"""uvicorn, stopped without dropping a request.
+
+uvicorn closes its listeners and every idle connection the moment it is told to stop: what the kernel had accepted for
+it, and what was on its way on a kept connection, is answered with a reset. Here instead
+
+1. the kernel ignores newcomers, and what it accepted before is taken in;
+2. the listeners are closed: from now on newcomers are refused, and a proxy tries the next server;
+3. a connection in use is closed after its answer, which says so; an idle one gets a moment for one more request.
+"""
+
+import asyncio
+import ctypes
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.supervisors import Multiprocess
+
+# Step 1: an event loop that is busy needs several turns to take in what waits.
+TAKE_IN_S = 0.1
+# Step 3: longer than a client in full swing thinks between two requests, and nobody notices it at Ctrl-C.
+LINGER_S = 1.0
+_SO_ATTACH_FILTER = 26
+# One BPF instruction, RET with the constant 0: keep no byte of any packet.
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection that says goodbye before it leaves."""
+
+    _is_leaving = False
+
+    def shutdown(self) -> None:
+        """Leave after the answer that is being made, or else after the next one, or else after `LINGER_S`."""
+        if self._is_answering():
+            super().shutdown()
+            return
+        self._is_leaving = True
+        self._unset_keepalive_if_required()
+        self.loop.call_later(LINGER_S, self._leave_if_idle)
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request; while leaving, it is the last one."""
+        super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
+
+    def _leave_if_idle(self) -> None:
+        if not self._is_answering():
+            self.timeout_keep_alive_handler()
+
+    def _is_answering(self) -> bool:
+        # There is none before the first request, although uvicorn's type says otherwise.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+
+class Server(uvicorn.Server):
+    """One process that serves by itself."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Steps 1 to 3, then the application's own end."""
+        for server in self.servers:
+            for listener in server.sockets:
+                _ignore_newcomers(listener)
+        await asyncio.sleep(TAKE_IN_S)
+        await super().shutdown(sockets)
+
+
+class Workers(Multiprocess):
+    """The process that starts the ones that serve. They share its listener, so step 1 is for it to do."""
+
+    def terminate_all(self) -> None:
+        """Step 1, then SIGTERM for each worker."""
+        for listener in self.sockets:
+            _ignore_newcomers(listener)
+        time.sleep(TAKE_IN_S)
+        for listener in self.sockets:
+            # Or it would go on accepting connections that no worker will ever see.
+            listener.close()
+        super().terminate_all()
+
+
+def _ignore_newcomers(listener: Any) -> None:
+    """Let the kernel drop every packet for this listener; connections it has accepted are sockets of their own."""
+    if sys.platform != "linux":
+        return
+    instruction = ctypes.create_string_buffer(_DROP_ALL)
+    program = struct.pack("HP", 1, ctypes.addressof(instruction))
+    # A kernel that takes no filter: a few newcomers are reset instead of refused.
+    with suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
