@@ -8,7 +8,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 # What every address may answer, whatever it documents.
-_EVERYWHERE = {"not_found", "method_not_allowed"}
+_EVERYWHERE = {"not_found", "method_not_allowed", "body_too_large"}
 _HEADERS = (
     "x-request-id",
     "x-content-type-options",
@@ -55,4 +55,4 @@ def document(client: TestClient) -> dict[str, Any]:
 @cache
 def _patterns(client: TestClient) -> list[tuple[str, re.Pattern[str]]]:
     paths = sorted(document(client)["paths"], key=lambda path: path.count("{"))
-    return [(path, re.compile(re.sub(r"\{[^}]+\}", "[^/]*", path))) for path in paths]
+    return [(path, re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))) for path in paths]

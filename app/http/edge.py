@@ -17,6 +17,8 @@ from app.kit.ids import uuid7
 from app.observability import context, logs
 
 BODY_BYTES_MAX = 64 * 1024
+# Far more than any limit; `int` refuses some thousands.
+LENGTH_DIGITS_MAX = 18
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", flags=re.ASCII)
 # An API answer is never a page: nothing in it may load, run or be framed.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
@@ -47,7 +49,7 @@ class Edge:
             else:
                 await self._app(scope, _replay(body, receive), answer.send)
         except ClientDisconnect:
-            # Half a request is none: what has come of it may even look whole.
+            # Half a request is none: what has come of it may even look whole, such as a form without its end.
             _log.info("client left before its request was complete", method=request.method)
         except Exception:  # noqa: BLE001 - the outermost door
             _log.exception("request failed", method=request.method, path_template=_route(scope))
@@ -87,7 +89,7 @@ class _Answer:
 async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """The whole body, or `None` if it is over the limit. Size comes before token, and 256 KiB at most fit in memory."""
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if not declared.isdigit() or int(declared) > limit:
+    if not declared.isdigit() or len(declared) > LENGTH_DIGITS_MAX or int(declared) > limit:
         return None
     body = bytearray()
     while True:

@@ -1,5 +1,7 @@
 """The one place that turns a refusal into an answer (RFC 9457) and that documents it."""
 
+import functools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app.kit.errors import (
     BodyTooLarge,
@@ -180,12 +183,33 @@ async def _answer_validation_error(_request: Request, error: Exception) -> JSONR
     return response(Invalid(*field_errors(found)))
 
 
-async def _answer_http_exception(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == STATUS[Kind.MALFORMED]:
         # FastAPI's word for a body that it could not parse.
         return response(Invalid(FieldError("body", "cannot be read")))
-    return response(_OF_STATUS.get(error.status_code, InternalError)(), headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == STATUS[Kind.METHOD_NOT_ALLOWED]:
+        # Starlette names the methods of the first route with this path, and the others would seem not to exist.
+        headers["Allow"] = ", ".join(sorted(_methods_of(request))) or headers["Allow"]
+    return response(_OF_STATUS.get(error.status_code, InternalError)(), headers=headers)
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Every documented method of this path; none for a path outside the document."""
+    documented: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    path = request.scope["path"]
+    return {
+        method.upper()
+        for template, methods in documented.items()
+        if _pattern(template).fullmatch(path)
+        for method in methods
+    }
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    return compile_path(template)[0]
 
 
 def _headers(error: DomainError) -> dict[str, str]:

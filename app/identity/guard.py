@@ -111,7 +111,9 @@ class GuardedRoute(APIRoute):
 async def _admit(request: Request, permission: Permission) -> Principal:
     """The caller. Raises `Unauthenticated`."""
     assert permission, "public routes admit everybody"
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    given = request.headers.getlist("authorization")
+    # Of two, a proxy in front of us may have checked the other one.
+    scheme, _, token = given[0].partition(" ") if len(given) == 1 else ("", "", "")
     if scheme.lower() != "bearer":
         raise Unauthenticated
     principal: Principal = request.app.state.access_tokens.read(token.strip())

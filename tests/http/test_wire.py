@@ -1,0 +1,161 @@
+"""What only a real server shows: bytes on a socket, lies about lengths, clients that leave."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from app.main import create_app
+from tests.cast import Clinic
+from tests.conftest import settings_for
+
+Address = tuple[str, int]
+
+
+@pytest.fixture(scope="module")
+def address(database_url: str) -> Iterator[Address]:
+    """The application behind uvicorn, with the options of `telemed serve`."""
+    config = uvicorn.Config(
+        create_app(settings_for(database_url)), port=0, access_log=False, log_config=None, server_header=False
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+def exchange(address: Address, *parts: bytes, pause_s: float = 0.0, half_close: bool = False) -> bytes:
+    """Send the parts, and read until the server closes or has nothing more to say."""
+    with socket.create_connection(address, timeout=3) as connection:
+        for part in parts:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(part)
+            time.sleep(pause_s)
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        received = b""
+        with contextlib.suppress(TimeoutError):
+            while chunk := connection.recv(65536):
+                received += chunk
+                if b"\r\n\r\n" in received and b"connection: close" not in received.lower():
+                    connection.settimeout(0.15)
+        return received
+
+
+def request(line: str, *headers: str | bytes, body: bytes = b"") -> bytes:
+    lines = [line.encode(), b"Host: clinic", *(one.encode() if isinstance(one, str) else one for one in headers)]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def status_of(answer: bytes) -> int:
+    assert answer.startswith(b"HTTP/1.1 "), answer[:200]
+    return int(answer[9:12])
+
+
+LOGIN = "POST /auth/login HTTP/1.1"
+JSON_TYPE = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize("value", [b"Bearer \xff\xfe", b"Bearer \xd0\xba\xd0\xbb", b"Bearer " + b"a" * 50_000, b"\x80"])
+def test_authorization_of_any_bytes_is_401(address: Address, value: bytes) -> None:
+    answer = exchange(address, request("GET /users/me HTTP/1.1", b"Authorization: " + value))
+    assert status_of(answer) == 401
+    assert b'"code":"unauthenticated"' in answer
+
+
+def test_two_authorizations_are_401(address: Address, clinic: Clinic) -> None:
+    line = f"Authorization: Bearer {clinic.paul.token}"
+    assert status_of(exchange(address, request("GET /users/me HTTP/1.1", line))) == 200
+    assert status_of(exchange(address, request("GET /users/me HTTP/1.1", line, line))) == 401
+
+
+@pytest.mark.parametrize("value", [b"abcdefgh\xff", b"\xd0\xba\xd0\xbb\xd1\x8e\xd1\x87", b"a" * 50_000])
+def test_request_id_of_any_bytes_is_replaced(address: Address, value: bytes) -> None:
+    answer = exchange(address, request("GET /health/live HTTP/1.1", b"X-Request-ID: " + value))
+    assert status_of(answer) == 200
+    assert value not in answer
+
+
+def test_key_of_any_bytes_is_400(address: Address, clinic: Clinic) -> None:
+    headers = [f"Authorization: Bearer {clinic.paul.token}", JSON_TYPE, "Content-Length: 14"]
+    for values in ([b"\xff" * 10], ["ключ-ключ".encode()], [b"good-key-1", b"good-key-1"], [b"short"], [b"a" * 256]):
+        keys = [b"Idempotency-Key: " + value for value in values]
+        answer = exchange(address, request("POST /bookings/ HTTP/1.1", *headers, *keys, body=b'{"slot_id": 10}'[:14]))
+        assert status_of(answer) == 400, values
+
+
+@pytest.mark.parametrize("expect", [[], ["Expect: 100-continue"]])
+def test_ten_megabytes_get_a_clear_413(address: Address, expect: list[str]) -> None:
+    size = 10_000_000
+    answer = exchange(address, request(LOGIN, JSON_TYPE, f"Content-Length: {size}", *expect, body=b"x" * size))
+    assert status_of(answer) == 413
+    assert b'"code":"body_too_large"' in answer
+    assert b"100 Continue" not in answer
+
+
+def test_ten_megabytes_in_chunks_get_a_clear_413(address: Address) -> None:
+    chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+    answer = exchange(address, request(LOGIN, JSON_TYPE, "Transfer-Encoding: chunked", body=chunk * 150 + b"0\r\n\r\n"))
+    assert status_of(answer) == 413
+    assert b'"code":"body_too_large"' in answer
+
+
+def test_next_request_on_the_connection_is_not_taken_for_a_body(address: Address) -> None:
+    first = request("GET /users/me HTTP/1.1", "Content-Length: 5", body=b"abcde")
+    answer = exchange(address, first + request("GET /health/live HTTP/1.1"))
+    assert answer.count(b"HTTP/1.1 401") == 1
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Content-Length: 5", "Content-Length: 6"],
+        ["Content-Length: -1"],
+        ["Content-Length: abc"],
+        ["Content-Length: " + "9" * 40],
+        ["Content-Length: 5", "Transfer-Encoding: chunked"],
+        ["Transfer-Encoding: chunked, identity"],
+    ],
+)
+def test_lies_about_the_length_end_the_connection(address: Address, lines: list[str]) -> None:
+    smuggled = request("GET /health/live HTTP/1.1")
+    answer = exchange(address, request(LOGIN, JSON_TYPE, *lines, body=b"0\r\n\r\n" + smuggled))
+    assert status_of(answer) in (400, 413)
+    assert b"HTTP/1.1 200" not in answer
+    assert b"HTTP/1.1 5" not in answer
+
+
+def test_client_that_leaves_inside_its_body_changes_nothing(address: Address, clinic: Clinic) -> None:
+    logins = len(clinic.amara.audit_rows(actor_id=clinic.paul.id))
+    body = f"username={clinic.paul.email}&password={clinic.paul.password}&clinic={clinic.slug}".encode()
+    form = "Content-Type: application/x-www-form-urlencoded"
+    exchange(
+        address,
+        request("POST /auth/token HTTP/1.1", form, f"Content-Length: {len(body) + 5}", body=body),
+        half_close=True,
+    )
+    assert status_of(exchange(address, request("GET /health/live HTTP/1.1"))) == 200
+    assert len(clinic.amara.audit_rows(actor_id=clinic.paul.id)) == logins
+
+
+def test_slow_body_is_waited_for(address: Address, clinic: Clinic) -> None:
+    body = b'{"email": "nobody@clinic.test", "password": "wrong"}'
+    head = request(LOGIN, JSON_TYPE, f"Content-Length: {len(body)}")
+    assert status_of(exchange(address, head + body[:10], body[10:30], body[30:], pause_s=0.1)) == 401
+
+
+@pytest.mark.parametrize(
+    "raw", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"]
+)
+def test_what_is_not_http_never_breaks_the_server(address: Address, raw: bytes) -> None:
+    exchange(address, raw, half_close=True)
+    assert status_of(exchange(address, request("GET /health/live HTTP/1.1"))) == 200
