@@ -30,10 +30,6 @@ EMAIL, PASSWORD = "paul@demo.example", "demo-plum-tractor"
 KEY_PREFIX = "my-first-booking-"
 WAIT_MS = 15_000
 WIDTH, HEIGHT, MARGIN = 1100, 1000, 16
-# Of the page as it is, a picture leaves out the empty half of the text box, and a token that nobody needs to see.
-FOR_THE_PICTURE = (
-    "textarea.body-param__text { min-height: 0 !important; height: 5rem !important } .curl-command { display: none }"
-)
 # The rest keeps chromium from calling home: whatever is then asked of another host, the page has asked.
 FLAGS = (
     "--headless",
@@ -182,7 +178,11 @@ def book(page: Page, slot_id: int) -> Locator:
 
 def frame(operation: Locator) -> FloatRect:
     """The part of the page from the operation's head to the end of the answer."""
-    operation.page.add_style_tag(content=FOR_THE_PICTURE)
+    # Left out: the empty half of the text box, and a token that nobody needs to see.
+    operation.locator("textarea.body-param__text").evaluate(
+        "box => Object.assign(box.style, {minHeight: 0, height: '5rem'})"
+    )
+    operation.locator(".curl-command").evaluate("curl => curl.style.display = 'none'")
     head = operation.bounding_box()
     answer = operation.locator(".live-responses-table").bounding_box()
     if head is None or answer is None:
