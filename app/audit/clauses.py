@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, FromClause, bindparam, cast, func, insert, null, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, cast, func, insert, select
 
 from app.audit.models import audit_logs
 from app.db.schema import Text, Uuid
@@ -43,6 +42,3 @@ def record(
     }
     rows = select(*(value.label(column) for column, value in values.items())).select_from(source)
     return insert(audit_logs).from_select(list(values), rows).cte(name)
-
-
-__all__ = ["ACTOR_ID", "ACTOR_ROLE", "DENIED", "FAILURE", "JSONB", "SUCCESS", "BigInteger", "null", "record"]

@@ -148,7 +148,7 @@ def _withdraw() -> Statement[int]:
     )
     audit = record(
         withdrawn,
-        action="slot.deleted",
+        action="slot.withdrawn",
         entity_type="slot",
         entity_id=withdrawn.c.id,
         clinic_id=withdrawn.c.clinic_id,

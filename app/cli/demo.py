@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from app.availability import rules as availability_rules
 from app.availability import service as availability
 from app.availability.errors import SlotOverlap
 from app.availability.rules import Interval
 from app.cli import serve
 from app.cli.console import fail, out
 from app.cli.house import House, opened
+from app.consultation import service as consultation
+from app.consultation.rules import SCHEDULED
 from app.db.database import Database
 from app.db.embedded import serve_lock
 from app.identity.passwords import Passwords
@@ -47,6 +50,8 @@ PEOPLE = (
     Person("paul@demo.example", "Paul Patient", PATIENT),
     Person("petra@demo.example", "Petra Patient", PATIENT),
 )
+BOOKING_PATIENT = PEOPLE[3]
+LOOKED_AT_MAX = 500
 
 
 def demo(
@@ -69,22 +74,47 @@ def demo(
 
 
 async def _load(db: Database, passwords: Passwords) -> int | None:
-    """The people, their slots, and the number of an open slot."""
+    """The people, their slots, and the number of one that the printed lines can book."""
     clinic_id = await users.find_clinic(db, slug=DEFAULT_CLINIC)
     assert clinic_id is not None, "the migrations make it"
     with out.status("Loading the demo clinic …") if out.is_terminal else ExitStack():
         for person in PEOPLE:
             await _create(db, passwords, clinic_id, person)
         now = clock.now()
-        doctors = await users.find_users(db, clinic_id=clinic_id, filters={"role": DOCTOR}, after=None, limit=100)
+        doctors = await users.find_users(
+            db, clinic_id=clinic_id, filters={"role": DOCTOR, "is_active": True}, after=None, limit=100
+        )
         for doctor in doctors:
             if any(doctor.email == person.email for person in PEOPLE):
                 await _offer_week(db, Principal(clinic_id, doctor.id, DOCTOR, uuid7(), 1), now=now)
-    window = (now, now + timedelta(days=DAYS_AHEAD))
-    slots = await availability.find_slots(
-        db, clinic_id=clinic_id, doctor_id=None, status="open", window=window, after=None, limit=1
+        return await _bookable_slot(db, clinic_id, now=now)
+
+
+async def _bookable_slot(db: Database, clinic_id: int, *, now: datetime) -> int | None:
+    """An open slot at which the patient of the printed lines has no other consultation."""
+    [patient] = await users.find_users(
+        db, clinic_id=clinic_id, filters={"email": BOOKING_PATIENT.email}, after=None, limit=1
     )
-    return slots[0].id if slots else None
+    booked = await consultation.find_own_consultations(
+        db,
+        actor=Principal(clinic_id, patient.id, PATIENT, uuid7(), 1),
+        filters={"status": SCHEDULED, "from_": now - availability_rules.LENGTH_MAX},
+        before=None,
+        limit=LOOKED_AT_MAX,
+    )
+    slots = await availability.find_slots(
+        db,
+        clinic_id=clinic_id,
+        doctor_id=None,
+        status=availability_rules.OPEN,
+        window=(now, now + timedelta(days=DAYS_AHEAD + 1)),
+        after=None,
+        limit=LOOKED_AT_MAX,
+    )
+    for slot in slots:
+        if not any(slot.starts_at < other.ends_at and other.starts_at < slot.ends_at for other in booked):
+            return slot.id
+    return None
 
 
 async def _create(db: Database, passwords: Passwords, clinic_id: int, person: Person) -> None:
@@ -139,7 +169,7 @@ def curl_lines(base: str, slot_id: int | None) -> list[str]:
     json_header = "-H 'content-type: application/json'"
     bearer = '-H "authorization: Bearer $TOKEN"'
     pick = """sed 's/.*"access_token":"\\([^"]*\\).*/\\1/'"""
-    login = f'{{"email":"{PEOPLE[3].email}","password":"{PASSWORD}"}}'
+    login = f'{{"email":"{BOOKING_PATIENT.email}","password":"{PASSWORD}"}}'
     booking = f"-H 'idempotency-key: my-booking-of-slot-{slot_id or 1}' -d '{{\"slot_id\":{slot_id or 1}}}'"
     return [
         f"TOKEN=$(curl -s {base}/auth/login {json_header} -d '{login}' | {pick})",

@@ -4,8 +4,9 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, null, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import JSONB
 
-from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, JSONB, record
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
 from app.availability.clauses import reopen_slot
 from app.consultation.models import PUBLIC, consultations, public
 from app.consultation.rules import (

@@ -25,7 +25,7 @@ class ConstraintViolation(Exception):
 
 
 class LockTimeout(Unavailable):
-    """Somebody held a row or key for longer than we wait. `waiting_for_key` tells a unique key from a row."""
+    """Somebody held a row or key for longer than we wait; `where` is PostgreSQL's context, with the relation's name."""
 
     def __init__(self, *, where: str) -> None:
         super().__init__("Somebody else is working on the same record. Retry with the same key.")

@@ -52,7 +52,7 @@ class Edge:
             # Half a request is none: what has come of it may even look whole, such as a form without its end.
             _log.info("client left before its request was complete", method=request.method)
         except Exception:  # noqa: BLE001 - the outermost door
-            _log.exception("request failed", method=request.method, path_template=_route(scope))
+            _log.exception("request failed", method=request.method, route=_route(scope))
             if answer.status is None:
                 await problems.response(InternalError())(scope, receive, answer.send)
         finally:

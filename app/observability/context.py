@@ -1,7 +1,7 @@
 """Who is being served right now: set at the door, read by logs and audit."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 
@@ -11,12 +11,10 @@ class RequestContext:
 
     request_id: str
     method: str = ""
-    route: str = ""
     clinic_id: int | None = None
     actor_id: UUID | None = None
     actor_role: str | None = None
     statements: int = 0
-    notes: dict[str, object] = field(default_factory=dict)
 
 
 _OUTSIDE = "-"

@@ -38,6 +38,10 @@ def configure(level: str) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     logging.getLogger(OURS).setLevel(level.upper())
+    # uvicorn's own access lines hold whole addresses, and so e-mails that somebody searched for.
+    access = logging.getLogger("uvicorn.access")
+    access.handlers.clear()
+    access.propagate = False
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -112,7 +112,7 @@ def test_of_a_booking_and_a_withdrawal_at_once_one_wins(clinic: Clinic) -> None:
 def test_withdrawal_leaves_an_audit_row(clinic: Clinic) -> None:
     slot = clinic.dora.offers()
     response = withdraw(clinic.amara, slot, expect=204)
-    [row] = clinic.amara.audit_rows(action="slot.deleted")
+    [row] = clinic.amara.audit_rows(action="slot.withdrawn")
     assert (row["entity_type"], row["entity_id"], row["outcome"]) == ("slot", str(slot["id"]), "success")
     assert (row["actor_id"], row["actor_role"]) == (clinic.amara.id, "admin")
     assert row["request_id"] == response.headers["x-request-id"]
@@ -123,4 +123,4 @@ def test_refused_withdrawal_leaves_no_row_of_a_change(clinic: Clinic) -> None:
     clinic.paul.has_booked(slot)
     withdraw(clinic.dora, slot, expect=409)
     withdraw(clinic.dev, slot, expect=404)
-    assert clinic.amara.audit_rows(action="slot.deleted") == []
+    assert clinic.amara.audit_rows(action="slot.withdrawn") == []

@@ -1,5 +1,6 @@
 """What `kill -9` may do: nothing that was committed is lost, nothing runs on, and the server comes back."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -70,18 +71,14 @@ def test_nothing_committed_is_lost_when_everything_is_killed(house: House, ask: 
     attachment = attach(house.data_dir)
     house.attachments.append(attachment)
     ask(attachment.url("telemed_owner"), "CREATE TABLE notes AS SELECT n FROM generate_series(1, 1000) n")
-    for pid in house.processes():
-        os.kill(pid, signal.SIGKILL)
-    eventually(house.is_deserted)
+    kill_everything(house)
     attachment.ensure()
     assert ask(attachment.url("telemed_owner"), "SELECT count(*) FROM notes") == 1000
 
 
 def test_pid_that_now_belongs_to_another_program_does_not_keep_the_server_down(house: House, ask: Ask) -> None:
     attachment = house.attach()
-    for pid in house.processes():
-        os.kill(pid, signal.SIGKILL)
-    eventually(house.is_deserted)
+    kill_everything(house)
     stranger = subprocess.Popen(["sleep", "60"])
     for lock_file in (next(house.data_dir.glob("pg*/postmaster.pid")), house.data_dir / ".s.PGSQL.5432.lock"):
         _, rest = lock_file.read_text().split("\n", 1)
@@ -117,6 +114,14 @@ def test_server_of_a_deleted_folder_ends(house: House) -> None:
     with pytest.raises(EmbeddedServerError, match="was deleted or replaced while in use"):
         attachment.ensure()
     # Its processes now work in "… (deleted)", which is still below the folder's name.
+    eventually(house.is_deserted)
+
+
+def kill_everything(house: House) -> None:
+    for pid in house.processes():
+        # PostgreSQL's workers end by themselves when they see the postmaster gone.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     eventually(house.is_deserted)
 
 

@@ -38,7 +38,7 @@ def test_every_step_of_the_clinical_day_is_there(clinic: Clinic) -> None:
         "user.created",
         "user.logged_in",
         "slot.created",
-        "slot.deleted",
+        "slot.withdrawn",
         "consultation.booked",
         "consultation.cancelled",
         "consultation.completed",
