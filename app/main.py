@@ -42,7 +42,8 @@ the consultation is held and completed or cancelled, the doctor prescribes, and 
 given again, byte for byte, with `Idempotency-Replayed: true`. A 5xx means "rolled back or unknown": retry with the same
 key. A refusal that depends on state sticks to its key.
 
-**Errors** are `application/problem+json` (RFC 9457); decide by `code`. **Times** need an offset; answers are in UTC.
+**Errors** are `application/problem+json` (RFC 9457); decide by `code`. An address that there is not answers 404
+`not_found`, another method than those here 405 `method_not_allowed`. **Times** need an offset; answers are in UTC.
 **Lists** are pages: send `next_cursor` back as `cursor`, with the same filters.
 """
 

@@ -1,6 +1,6 @@
 """Table `audit_logs`."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Table
+from sqlalchemy import CheckConstraint, Column, Index, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -11,7 +11,7 @@ audit_logs = Table(
     clinic_id(),
     Column("id", Uuid, primary_key=True),
     # The partition key must be part of every unique key of a partitioned table.
-    Column("occurred_at", Instant, primary_key=True, server_default="now()"),
+    Column("occurred_at", Instant, primary_key=True, server_default=func.now()),
     Column("actor_id", Uuid),
     Column("actor_role", Text),
     Column("action", Text, nullable=False),

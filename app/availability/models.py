@@ -1,6 +1,6 @@
 """Table `availability_slots`."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Identity, Index, Table, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Identity, Index, Table, func, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -15,7 +15,7 @@ availability_slots = Table(
     Column("ends_at", Instant, nullable=False),
     # open ⇄ booked; open → withdrawn.
     Column("status", Text, nullable=False, server_default="open"),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["clinic_id", "doctor_id"], ["users.clinic_id", "users.id"]),
     CheckConstraint("status IN ('open', 'booked', 'withdrawn')", name="status"),
     CheckConstraint("ends_at - starts_at BETWEEN interval '5 minutes' AND interval '12 hours'", name="length"),
@@ -32,7 +32,7 @@ availability_slots = Table(
         "clinic_id",
         "starts_at",
         "id",
-        postgresql_where="status = 'open'",
+        postgresql_where=text("status = 'open'"),
     ),
     Index("ix_availability_slots_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
 )

@@ -71,19 +71,22 @@ _UNDER_KEY = _OWN & (consultations.c.idempotency_key == bindparam("key", type_=T
 CIRCUMSTANCES = compiled(
     "circumstances_of_refusal",
     select(
-        exists().where(
+        exists()
+        .where(
             slots.c.clinic_id == bindparam("clinic_id"),
             slots.c.id == bindparam("slot_id", type_=BigInteger),
             slots.c.status != constant("withdrawn"),
-        ),
-        select(consultations.c.id).where(_UNDER_KEY).scalar_subquery(),
+        )
+        .label("slot_exists"),
+        select(consultations.c.id).where(_UNDER_KEY).scalar_subquery().label("consultation_under_key"),
         select(consultations.c.id)
         .where(
             _OWN,
             consultations.c.slot_id == bindparam("slot_id", type_=BigInteger),
             consultations.c.status != constant("cancelled"),
         )
-        .scalar_subquery(),
+        .scalar_subquery()
+        .label("consultation_of_patient"),
     ),
     Circumstances,
 )

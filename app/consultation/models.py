@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     Table,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
@@ -33,7 +34,7 @@ consultations = Table(
     Column("ends_at", Instant, nullable=False),
     Column("status", Text, nullable=False, server_default="scheduled"),
     Column("idempotency_key", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("completed_at", Instant),
     Column("cancelled_at", Instant),
     Column("cancel_reason", Text),
@@ -76,7 +77,7 @@ consultations = Table(
         "clinic_id",
         "slot_id",
         unique=True,
-        postgresql_where="status <> 'cancelled'",
+        postgresql_where=text("status <> 'cancelled'"),
     ),
     Index("ix_consultations_clinic_id_patient_id_starts_at_id", "clinic_id", "patient_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),

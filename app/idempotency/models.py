@@ -1,6 +1,6 @@
 """Table `idempotency_keys`."""
 
-from sqlalchemy import Column, Index, LargeBinary, Table
+from sqlalchemy import Column, Index, LargeBinary, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -13,7 +13,7 @@ idempotency_keys = Table(
     Column("operation", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     # What cannot be read from the record that the key made: a refusal, or the answer itself.
     Column("outcome", JSONB),
     Index("ix_idempotency_keys_created_at", "created_at"),

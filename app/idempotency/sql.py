@@ -32,7 +32,7 @@ _IS_IT = (
 # failover can't take back what a replay has confirmed.
 USED_KEY = compiled(
     "used_key",
-    select(keys.c.fingerprint, keys.c.created_at < func.now() - ANSWER_KEPT, keys.c.outcome)
+    select(keys.c.fingerprint, (keys.c.created_at < func.now() - ANSWER_KEPT).label("is_expired"), keys.c.outcome)
     .where(_IS_IT)
     .with_for_update(),
     UsedKey,

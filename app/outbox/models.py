@@ -1,6 +1,6 @@
 """Table `outbox`."""
 
-from sqlalchemy import Column, Index, Table
+from sqlalchemy import Column, Index, Table, func, text
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
 
@@ -11,12 +11,12 @@ outbox = Table(
     Column("id", Uuid, primary_key=True),
     Column("topic", Text, nullable=False),
     Column("entity_id", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("published_at", Instant),
     Index(
         "ix_outbox_clinic_id_created_at_unpublished",
         "clinic_id",
         "created_at",
-        postgresql_where="published_at IS NULL",
+        postgresql_where=text("published_at IS NULL"),
     ),
 )

@@ -1,6 +1,6 @@
 """Table `prescriptions`."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -18,7 +18,7 @@ prescriptions = Table(
     Column("items", JSONB, nullable=False),
     Column("notes", Text),
     Column("idempotency_key", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     ForeignKeyConstraint(
         ["clinic_id", "consultation_id", "doctor_id", "patient_id", "consultation_status"],
         [f"consultations.{name}" for name in ("clinic_id", "id", "doctor_id", "patient_id", "status")],

@@ -1,6 +1,6 @@
 """Table `revocations`."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, Table
+from sqlalchemy import CheckConstraint, Column, Index, Integer, Table, func
 
 from app.db.schema import Instant, Uuid, clinic_id, metadata
 
@@ -9,7 +9,7 @@ revocations = Table(
     metadata,
     clinic_id(),
     Column("id", Uuid, primary_key=True),
-    Column("created_at", Instant, nullable=False, server_default="clock_timestamp()"),
+    Column("created_at", Instant, nullable=False, server_default=func.clock_timestamp()),
     # Either a session that ended …
     Column("session_id", Uuid),
     # … or a user whose older tokens are void.

@@ -1,6 +1,6 @@
 """Tables `sessions` and `refresh_tokens`."""
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, Table
+from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, Table, func, text
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
 
@@ -10,11 +10,11 @@ sessions = Table(
     clinic_id(),
     Column("id", Uuid, primary_key=True),
     Column("user_id", Uuid, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("ended_at", Instant),
     Column("end_reason", Text),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
-    Index("ix_sessions_clinic_id_user_id_live", "clinic_id", "user_id", postgresql_where="ended_at IS NULL"),
+    Index("ix_sessions_clinic_id_user_id_live", "clinic_id", "user_id", postgresql_where=text("ended_at IS NULL")),
 )
 
 refresh_tokens = Table(
@@ -24,7 +24,7 @@ refresh_tokens = Table(
     # SHA-256 of the token: a dump of this table lets nobody in.
     Column("token_hash", LargeBinary, primary_key=True),
     Column("session_id", Uuid, nullable=False),
-    Column("issued_at", Instant, nullable=False, server_default="now()"),
+    Column("issued_at", Instant, nullable=False, server_default=func.now()),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
     ForeignKeyConstraint(["clinic_id", "session_id"], ["sessions.clinic_id", "sessions.id"]),

@@ -137,14 +137,14 @@ _successor = tokens.alias("successor")
 PRESENTED = compiled(
     "presented_token",
     select(
-        sessions.c.id,
+        sessions.c.id.label("session_id"),
         users.c.id.label("user_id"),
         users.c.role,
         users.c.is_active,
         users.c.token_version,
         func.now().label("now"),
         tokens.c.expires_at,
-        sessions.c.ended_at,
+        sessions.c.ended_at.label("session_ended_at"),
         tokens.c.used_at,
         _successor.c.used_at.label("successor_used_at"),
     )

@@ -9,6 +9,8 @@ from sqlalchemy import (
     Integer,
     Table,
     UniqueConstraint,
+    func,
+    text,
 )
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -19,7 +21,7 @@ clinics = Table(
     clinic_id(),
     # On Citus `clinics` is a reference table: the one key that does not begin with the clinic.
     Column("slug", Text, nullable=False, unique=True),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
 )
 
 users = Table(
@@ -37,7 +39,7 @@ users = Table(
     Column("time_zone", Text, nullable=False, server_default="UTC"),
     # Raised by whatever must end the tokens that are out; a token carries the version it was made under.
     Column("token_version", Integer, nullable=False, server_default="1"),
-    Column("created_at", Instant, nullable=False, server_default="now()"),
+    Column("created_at", Instant, nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["clinic_id"], ["clinics.clinic_id"]),
     UniqueConstraint("clinic_id", "email_normalized"),
     # Consultations refer to (clinic, user, role): who has a history keeps the role.
@@ -49,6 +51,6 @@ users = Table(
         "clinic_id",
         "full_name",
         "id",
-        postgresql_where="role = 'doctor' AND is_active",
+        postgresql_where=text("role = 'doctor' AND is_active"),
     ),
 )

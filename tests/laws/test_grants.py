@@ -1,0 +1,113 @@
+"""What the application's role may do, to the letter. It makes nothing, and it changes no more columns than it must."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from app.db.statement import Statement
+from tests.cast import Clinic
+
+READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
+TABLES = {
+    "alembic_version": {READ},
+    "clinics": {READ, ADD},
+    "users": {READ, ADD},
+    "sessions": {READ, ADD, REMOVE},
+    "refresh_tokens": {READ, ADD, REMOVE},
+    "revocations": {READ, ADD, REMOVE},
+    "availability_slots": {READ, ADD},
+    "consultations": {READ, ADD},
+    "prescriptions": {READ, ADD},
+    "idempotency_keys": {READ, ADD, REMOVE},
+    "audit_logs": {READ, ADD},
+    "outbox": {READ, ADD, REMOVE},
+}
+COLUMNS = {
+    "users": {"password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version"},
+    "sessions": {"ended_at", "end_reason"},
+    "refresh_tokens": {"used_at"},
+    "availability_slots": {"status"},
+    "consultations": {"status", "completed_at", "cancelled_at", "cancel_reason"},
+    "idempotency_keys": {"outcome"},
+    "outbox": {"published_at"},
+}
+DDL = [
+    "CREATE TABLE mine (id int)",
+    "CREATE SCHEMA mine",
+    "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE EXTENSION pgcrypto",
+    "ALTER TABLE users ADD COLUMN mine int",
+    "ALTER TABLE consultations DISABLE TRIGGER ALL",
+    "DROP TABLE outbox",
+    "CREATE INDEX mine ON users (email)",
+    "CREATE ROLE mine",
+    "COPY users TO PROGRAM 'cat'",
+    "SELECT make_audit_partitions(1)",
+]
+
+
+def granted(owner: psycopg.Connection, query: str) -> dict[str, set[str]]:
+    """Table -> what the role has on it."""
+    found: dict[str, set[str]] = {}
+    for table, right in owner.execute(query):
+        found.setdefault(table, set()).add(right)
+    return found
+
+
+def test_role_has_exactly_these_rights_on_tables(owner: psycopg.Connection) -> None:
+    query = (
+        "SELECT c.oid::regclass::text, privilege FROM pg_class AS c, unnest(ARRAY["
+        " 'SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS privilege"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'm')"
+        " AND has_table_privilege('telemed_app', c.oid, privilege)"
+    )
+    assert granted(owner, query) == TABLES
+
+
+def test_role_may_change_exactly_these_columns(owner: psycopg.Connection) -> None:
+    query = (
+        "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid"
+        " WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0"
+        " AND has_column_privilege('telemed_app', attrelid, attnum, 'UPDATE')"
+    )
+    assert granted(owner, query) == COLUMNS
+
+
+def test_role_may_use_one_sequence_and_no_function_of_ours(owner: psycopg.Connection) -> None:
+    sequences = owner.execute(
+        "SELECT seqrelid::regclass::text FROM pg_sequence"
+        " WHERE has_sequence_privilege('telemed_app', seqrelid, 'USAGE, UPDATE')"
+    ).fetchall()
+    assert sequences == [("availability_slots_id_seq",)]
+    functions = owner.execute(
+        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE pronamespace = 'public'::regnamespace"
+        " AND has_function_privilege('telemed_app', p.oid, 'EXECUTE') AND prorettype <> 'trigger'::regtype"
+        " AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')"
+    ).fetchall()
+    assert functions == []
+
+
+def test_role_owns_nothing_and_is_nobody_special(owner: psycopg.Connection) -> None:
+    row = owner.execute(
+        "SELECT rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls,"
+        " EXISTS (SELECT FROM pg_class WHERE relowner = r.oid), EXISTS (SELECT FROM pg_proc WHERE proowner = r.oid),"
+        " EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid) FROM pg_roles AS r WHERE rolname = 'telemed_app'"
+    ).fetchone()
+    assert row == (False,) * 8
+
+
+@pytest.mark.parametrize("statement", DDL)
+def test_role_cannot_make_or_change_anything(as_application: psycopg.Connection, statement: str) -> None:
+    with pytest.raises((errors.InsufficientPrivilege, errors.FeatureNotSupported)):
+        as_application.execute(statement)
+
+
+def test_application_works_under_that_role(clinic: Clinic) -> None:
+    refused = "DELETE FROM audit_logs"
+    app: Any = clinic.client.app
+    statement = Statement("refused", refused, int, (), frozenset(), {}, {}, is_write=True)
+    assert clinic.client.portal is not None
+    with pytest.raises(errors.InsufficientPrivilege, match="permission denied"):
+        clinic.client.portal.call(app.state.db.execute, statement)
