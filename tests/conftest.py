@@ -80,6 +80,16 @@ def client(database_url: str) -> Iterator[TestClient]:
         yield client
 
 
+@contextmanager
+def apart(postgres: embedded.Attachment, name: str, **changes: object) -> Iterator[tuple[Clinic, str]]:
+    """A clinic in an application and a database of its own, and the superuser's address of that database."""
+    name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with cloned(postgres, name) as url:
+        app = create_app(settings_for(url, **changes))
+        with TestClient(app, raise_server_exceptions=False) as client:
+            yield found_clinic(client), postgres.url("postgres", name)
+
+
 @pytest.fixture
 def clinic(client: TestClient) -> Clinic:
     """A clinic of this test's own; see `tests/cast.py` for the people in it."""
