@@ -50,7 +50,7 @@ def test_key_in_flight_for_long_is_409_idempotency_in_flight(
     with hold_key(database_url, clinic.paul, key):
         started = time.monotonic()
         refused = clinic.paul.books(slot, key=key, expect=409)
-        assert 1.8 < time.monotonic() - started < 4
+        assert 1.8 < time.monotonic() - started < 8
     assert refused.json()["code"] == "idempotency_in_flight"
     assert int(refused.headers["retry-after"]) >= 1
     assert rows_of(owner, "idempotency_keys", clinic) == rows_of(owner, "consultations", clinic) == 0

@@ -38,7 +38,7 @@ def _choices(module: Any, build: Any) -> list[frozenset[str]]:
     tables = [vars(module)[name] for name in read if isinstance(vars(module).get(name), dict)]
     names = {name for table in tables for name in table}
     assert names, f"{build.__name__} is built from no table of filters"
-    alone = [frozenset({name}) for name in names]
+    alone = [frozenset({name}) for name in sorted(names)]
     # A search for open slots and one for booked ones are two; both at once would be none, and harmless.
     return [*([] if build.__name__ == "change_user" else [frozenset()]), *alone, frozenset(names)]
 
