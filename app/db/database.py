@@ -6,9 +6,11 @@ which a connection sits idle inside a transaction (docs/decisions/0001).
 """
 
 import asyncio
+import os
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -29,9 +31,11 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 3
 # The server ends a statement after 5 s; past that only a dead wire keeps us waiting.
 ANSWER_TIMEOUT_S = 8
-# A thousand clients on one slot are served from 16 connections in about 3 s; 10 s is a queue that has stopped moving.
-POOL_WAIT_S = 10
-POOL_WAIT_WHEN_DOWN_S = 1
+# A thousand clients on one slot are served from 16 connections in 2 s on two cores; nobody waits longer than this.
+QUEUE_S = 10
+# A queue for connections in which nobody was served for so long does not move: the database is away, or all
+# connections wait for somebody's lock.
+QUEUE_STANDS_STILL_S = 1
 # After this the pool forgets a failed attempt, and the next request makes a new one: recovery needs no restart.
 RECONNECT_GIVE_UP_S = 1
 # A restart of PostgreSQL breaks all connections at once; one sweep is enough for them.
@@ -47,6 +51,15 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """A connection that remembers a warning which makes the outcome of a COMMIT unknown."""
 
     outcome_is_unknown = False
+
+    def cut(self) -> None:
+        """End the wire under whoever waits for an answer, who then learns that the connection is lost.
+
+        psycopg would ask the server to stop the statement, which may undo what it was about to acknowledge, and wait
+        for that up to 10 s more.
+        """
+        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
 
 
 class Session:
@@ -73,8 +86,11 @@ class Session:
     async def _run(self, statement: Statement[Row], values: dict[str, object]) -> psycopg.AsyncCursor[Row]:
         context.count_statement()
         cursor = self._connection.cursor(row_factory=rows.args_row(statement.row))
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+        alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
+        try:
             return await cursor.execute(statement.text, statement.bind(values), prepare=True)
+        finally:
+            alarm.cancel()
 
 
 class Database:
@@ -82,6 +98,7 @@ class Database:
 
     def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
         self._is_down = False
+        self._connections_given = 0
         self._replaced_at = float("-inf")
         self._pool = psycopg_pool.AsyncConnectionPool(
             url,
@@ -95,7 +112,7 @@ class Database:
             },
             min_size=1,
             max_size=pool_max,
-            timeout=POOL_WAIT_S,
+            timeout=QUEUE_STANDS_STILL_S,
             reconnect_timeout=RECONNECT_GIVE_UP_S,
             reconnect_failed=self._note_down,
             configure=_configure,
@@ -159,18 +176,12 @@ class Database:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
+        connection = await self._connection()
         try:
-            async with self._pool.connection(POOL_WAIT_WHEN_DOWN_S if self._is_down else None) as connection:
-                self._is_down = False
-                yield Session(connection)
-                if connection.outcome_is_unknown:
-                    await connection.close()
-                    raise ConnectionLost
-        except psycopg_pool.PoolTimeout as error:
-            raise Unavailable("The database cannot be reached. Retry with the same key.") from error
-        except TimeoutError as error:
-            await self._replace_connections()
-            raise ConnectionLost from error
+            yield Session(connection)
+            if connection.outcome_is_unknown:
+                await connection.close()
+                raise ConnectionLost
         except psycopg.Error as error:
             if is_connection_lost(error):
                 await self._replace_connections()
@@ -178,6 +189,26 @@ class Database:
             if raised is error:
                 raise
             raise raised from error
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _connection(self) -> _Connection:
+        """One of the pool, for as long as the queue for them moves. Raises `Unavailable`."""
+        give_up_at = asyncio.get_running_loop().time() + QUEUE_S
+        while True:
+            given = self._connections_given
+            try:
+                # Asking again keeps the place among those who came at the same time, and makes the pool try to grow.
+                connection = await self._pool.getconn()
+            except psycopg_pool.PoolTimeout as error:
+                if self._connections_given == given or asyncio.get_running_loop().time() > give_up_at:
+                    raise Unavailable("The database cannot be reached. Retry with the same key.") from error
+            except psycopg_pool.PoolClosed as error:
+                raise Unavailable from error
+            else:
+                self._connections_given += 1
+                self._is_down = False
+                return connection
 
     async def _replace_connections(self) -> None:
         """One connection was lost: its neighbours most likely were as well, or point to a demoted primary."""

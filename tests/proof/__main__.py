@@ -9,8 +9,9 @@ from tests.proof.drain import DRAIN
 from tests.proof.figures import missed
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
+from tests.proof.outage import OUTAGE
 
-SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN)}
+SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, OUTAGE)}
 
 
 def main() -> int:

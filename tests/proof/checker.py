@@ -6,29 +6,28 @@ from typing import Any
 from tests.proof.figures import Figure, none
 from tests.proof.town import Town
 
+# Whoever begins before all that began earlier have ended.
+OVERLAPS = """
+    SELECT FROM (
+        SELECT starts_at < max(ends_at) OVER (
+            PARTITION BY {whose} ORDER BY starts_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS overlaps
+        FROM {table} WHERE clinic_id = %(clinic)s AND {condition}) intervals
+    WHERE overlaps
+"""
 VIOLATIONS = {
     "slots with two live consultations": """
         SELECT slot_id FROM consultations
         WHERE clinic_id = %(clinic)s AND status <> 'cancelled' GROUP BY slot_id HAVING count(*) > 1
     """,
-    "patients in two scheduled consultations at a time": """
-        SELECT a.id FROM consultations a
-        JOIN consultations b ON b.clinic_id = a.clinic_id AND b.patient_id = a.patient_id AND b.id > a.id
-            AND tstzrange(b.starts_at, b.ends_at) && tstzrange(a.starts_at, a.ends_at)
-        WHERE a.clinic_id = %(clinic)s AND a.status = 'scheduled' AND b.status = 'scheduled'
-    """,
-    "doctors in two live consultations at a time": """
-        SELECT a.id FROM consultations a
-        JOIN consultations b ON b.clinic_id = a.clinic_id AND b.doctor_id = a.doctor_id AND b.id > a.id
-            AND tstzrange(b.starts_at, b.ends_at) && tstzrange(a.starts_at, a.ends_at)
-        WHERE a.clinic_id = %(clinic)s AND a.status <> 'cancelled' AND b.status <> 'cancelled'
-    """,
-    "doctors with two slots at a time": """
-        SELECT a.id FROM availability_slots a
-        JOIN availability_slots b ON b.clinic_id = a.clinic_id AND b.doctor_id = a.doctor_id AND b.id > a.id
-            AND tstzrange(b.starts_at, b.ends_at) && tstzrange(a.starts_at, a.ends_at)
-        WHERE a.clinic_id = %(clinic)s AND a.status <> 'withdrawn' AND b.status <> 'withdrawn'
-    """,
+    "patients in two scheduled consultations at a time": OVERLAPS.format(
+        table="consultations", whose="patient_id", condition="status = 'scheduled'"
+    ),
+    "doctors in two live consultations at a time": OVERLAPS.format(
+        table="consultations", whose="doctor_id", condition="status <> 'cancelled'"
+    ),
+    "doctors with two slots at a time": OVERLAPS.format(
+        table="availability_slots", whose="doctor_id", condition="status <> 'withdrawn'"
+    ),
     "slots whose status does not fit their consultations": """
         SELECT s.id FROM availability_slots s
         WHERE s.clinic_id = %(clinic)s AND (s.status = 'booked') IS DISTINCT FROM EXISTS (
