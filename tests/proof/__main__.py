@@ -7,10 +7,11 @@ import time
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
 from tests.proof.drain import DRAIN
 from tests.proof.figures import missed
+from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 
-SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN)}
+SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, FUZZ)}
 
 
 def main() -> int:
