@@ -15,8 +15,7 @@ def test_no_role_finds_an_undocumented_answer(client: TestClient) -> None:
 def test_fuzzing_would_find_an_undocumented_answer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     responses = document(client)["paths"]["/doctors/"]["get"]["responses"]
     monkeypatch.delitem(responses, "200")
-    monkeypatch.delitem(document(client)["components"]["schemas"]["User"]["properties"], "email")
-    monkeypatch.setitem(document(client)["components"]["schemas"]["User"], "additionalProperties", False)
+    monkeypatch.setitem(document(client)["components"]["schemas"]["User"]["properties"]["email"], "type", "integer")
     found = " ".join(missed(fuzz(client, cases=300, seed=1)))
     assert "undocumented" in found
     assert "violations" in found

@@ -1,4 +1,4 @@
-"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 if one is missed."""
+"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 for a miss."""
 
 import argparse
 import sys
