@@ -15,11 +15,12 @@ from starlette.testclient import TestClient
 from app.db import embedded
 from app.main import create_app
 from app.observability import logs
-from tests.cast import Clinic, Person, found_clinic, fresh_key, prescription_for, some_time
+from tests.cast import Clinic, Person, found_clinic, fresh_key, prescription_for
 from tests.conftest import settings_for
 
 CANARY = "canary"
 PASSWORD = f"{CANARY}-plum-tractor"
+MAIL = f"{CANARY}-paul@clinic.test"
 MEDICATION, NOTES, REASON = f"{CANARY}-amoxicillin", f"{CANARY}-notes", f"{CANARY}-reason"
 ACCESS_FIELDS = {
     *("event", "level", "timestamp", "request_id", "method", "route", "status", "duration_ms", "statements"),
@@ -64,7 +65,8 @@ def day(talkative: TestClient, written: Written) -> Clinic:
     """A clinic in which everything that can be told in words has been told."""
     clinic = found_clinic(talkative)
     clinic.hires(f"{CANARY}-dora", role="doctor", specialty=f"{CANARY}-specialty")
-    paul = register(clinic, f"{CANARY}-paul@clinic.test", expect=201)
+    register(clinic, expect=201)
+    paul = Person(clinic, email=MAIL, password=PASSWORD).logs_in()
     slot = clinic.dora.offers()
     consultation = paul.has_booked(slot)
     paul.cancels(consultation, REASON, expect=200)
@@ -80,10 +82,9 @@ def day(talkative: TestClient, written: Written) -> Clinic:
     return clinic
 
 
-def register(clinic: Clinic, email: str, *, expect: int) -> Person:
-    body = {"email": email, "password": PASSWORD, "full_name": f"{CANARY} Patient", "clinic": clinic.slug}
+def register(clinic: Clinic, *, expect: int) -> None:
+    body = {"email": MAIL, "password": PASSWORD, "full_name": f"{CANARY} Patient", "clinic": clinic.slug}
     clinic.nobody.posts("/auth/register", body, expect=expect)
-    return Person(clinic, email=email, password=PASSWORD).logs_in()
 
 
 def prescription(consultation: dict[str, Any], notes: str = NOTES) -> dict[str, Any]:
@@ -94,10 +95,9 @@ def prescription(consultation: dict[str, Any], notes: str = NOTES) -> dict[str, 
 
 def much_that_is_refused(clinic: Clinic, paul: Person, consultation: dict[str, Any]) -> None:
     nobody, dora = clinic.nobody, clinic.dora
-    register(clinic, paul.email, expect=409)
-    at = some_time()
-    dora.offers(at)
-    dora.sends("POST", "/availability/", json={"starts_at": at.isoformat(), "ends_at": at.isoformat()}, expect=422)
+    register(clinic, expect=409)
+    slot = dora.offers()
+    dora.posts("/availability/", {"starts_at": slot["starts_at"], "ends_at": slot["ends_at"]}, expect=409)
     nobody.posts("/auth/login", {"email": paul.email, "password": f"{CANARY}-wrong", "clinic": clinic.slug}, expect=401)
     nobody.posts("/auth/login", {"email": paul.email, "password": 5, CANARY: CANARY}, expect=422)
     nobody.posts("/auth/refresh", {"refresh_token": CANARY}, expect=401)
