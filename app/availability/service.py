@@ -94,6 +94,10 @@ class _OfferSlots:
     key: Key | None
     request_id: str
 
+    @property
+    def refusing(self) -> frozenset[str]:
+        return frozenset({_OVERLAP})
+
     async def attempt(self) -> Attempt[list[Slot]]:
         slots = [] if self.is_past else await self.offer()
         return Attempt(has_claimed=bool(slots), result=slots or None)

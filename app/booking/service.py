@@ -13,6 +13,13 @@ from app.kit.errors import DomainError, Unauthenticated
 from app.kit.ids import uuid7
 
 OPERATION = sql.OPERATION
+REFUSING = frozenset({
+    "ex_consultations_patient_overlap",
+    "fk_consultations_doctor",
+    "fk_consultations_patient",
+    "uq_consultations_idempotency_key",
+    "uq_consultations_slot_id_live",
+})  # fmt: skip
 
 
 async def book_slot(db: Database, *, slot_id: int, key: Key, request_id: str) -> Once[Consultation]:
@@ -31,6 +38,10 @@ class _BookSlot:
     slot_id: int
     key: Key
     request_id: str
+
+    @property
+    def refusing(self) -> frozenset[str]:
+        return REFUSING
 
     async def attempt(self) -> Attempt[Consultation]:
         attempt = await self.db.one(

@@ -37,6 +37,10 @@ class Once(Generic[Result]):
 class Command(Protocol[Result]):
     """What a room must tell so that its command can be retried."""
 
+    @property
+    def refusing(self) -> frozenset[str]:
+        """The constraints by which the database refuses it. Any other that says no is a bug, and sticks to no key."""
+
     async def attempt(self) -> Attempt[Result]:
         """Claim the key and do everything, in one statement. May raise `ConstraintViolation`."""
 
@@ -81,6 +85,8 @@ async def _attempt(db: Database, command: Command[Result], key: Key) -> Attempt[
     try:
         return await command.attempt()
     except ConstraintViolation as violation:
+        if violation.constraint not in command.refusing:
+            raise
         refusal = await command.reason(violation.constraint)
         told = {**_scope(key), "fingerprint": key.fingerprint, "refusal": _told(refusal)}
         if await db.one(sql.CLAIM_WITH_REFUSAL, **told) is not None:

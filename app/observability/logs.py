@@ -21,7 +21,10 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
+            # A library's arguments are addresses, statements and other errors' messages: its template will do.
+            use_get_message=False,
             foreign_pre_chain=[
+                _first_line,
                 structlog.stdlib.add_log_level,
                 structlog.processors.TimeStamper(utc=True, fmt="iso"),
             ],
@@ -69,6 +72,12 @@ def _who(_logger: object, _method: str, event: Event) -> Event:
             event["actor_id"] = str(current.actor_id)
         if current.clinic_id is not None:
             event["clinic_id"] = current.clinic_id
+    return event
+
+
+def _first_line(_logger: object, _method: str, event: Event) -> Event:
+    """What asyncio tells of a forgotten task goes on with the task's exception and its message."""
+    event["event"] = str(event["event"]).partition("\n")[0]
     return event
 
 

@@ -14,6 +14,11 @@ from app.prescription import rules, sql
 from app.prescription.rules import Prescription
 
 OPERATION = sql.OPERATION
+REFUSING = frozenset({
+    "fk_prescriptions_consultation",
+    "uq_prescriptions_clinic_id_consultation_id",
+    "uq_prescriptions_idempotency_key",
+})  # fmt: skip
 
 
 async def issue_prescription(
@@ -74,6 +79,10 @@ class _IssuePrescription:
     notes: str | None
     key: Key
     request_id: str
+
+    @property
+    def refusing(self) -> frozenset[str]:
+        return REFUSING
 
     async def attempt(self) -> Attempt[Prescription]:
         attempt = await self.db.one(

@@ -1,4 +1,4 @@
-"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 if one is missed."""
+"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 for a miss."""
 
 import argparse
 import sys
@@ -7,11 +7,13 @@ import time
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
 from tests.proof.drain import DRAIN
 from tests.proof.figures import missed
+from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 from tests.proof.outage import OUTAGE
 
-SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, OUTAGE)}
+ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, OUTAGE, FUZZ)
+SCENARIOS = {scenario.name: scenario for scenario in ALL}
 
 
 def main() -> int:

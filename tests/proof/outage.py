@@ -132,7 +132,9 @@ def outage(*, seconds: int) -> list[Figure]:
                 *(figure for figure in checker.violations(town) if not figure.is_met),
             ]
         figures += _locked(database, served)
-        figures.append(none("tracebacks in the server's log", sum("exception" in line for line in served.errors_logged())))
+        figures.append(
+            none("tracebacks in the server's log", sum("exception" in line for line in served.errors_logged()))
+        )
     return figures
 
 
@@ -227,11 +229,17 @@ def _locked(database: embedded.Attachment, served: Served, *, clients: int = 60)
     others = [seen for seen in probes.seen if seen.what != "live"]
     odd = Counter(f"{seen.what} {seen.said}" for seen in others if not is_well(seen) and seen.said != "503 unavailable")
     return [
-        exactly(f"{clients} clients behind a lock: answers of 503 unavailable {dict(said)}", said["503 unavailable"], clients),
+        exactly(
+            f"{clients} clients behind a lock: answers of 503 unavailable {dict(said)}",
+            said["503 unavailable"],
+            clients,
+        ),
         at_most(f"{clients} clients behind a lock: longest wait", max(waits), ANSWER_S_MAX_LOCKED, "s"),
         none("behind a lock: /health/live other than 200", sum(not is_well(seen) for seen in live)),
         at_most("behind a lock: longest wait for /health/live", max(s.ended - s.started for s in live), 1.0, "s"),
-        at_most("behind a lock: longest wait of others", max(s.ended - s.started for s in others), ANSWER_S_MAX_LOCKED, "s"),
+        at_most(
+            "behind a lock: longest wait of others", max(s.ended - s.started for s in others), ANSWER_S_MAX_LOCKED, "s"
+        ),
         told("behind a lock: others refused", sum(not is_well(seen) for seen in others)),
         none(f"behind a lock: others refused otherwise than 503 {dict(odd)}", odd.total()),
         at_most("the lock released to all well", healed_s, 1.0, "s"),

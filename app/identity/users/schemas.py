@@ -21,7 +21,9 @@ def _known_time_zone(name: str) -> str:
 
 
 Email = Annotated[
-    FreeText, Field(max_length=EMAIL_LENGTH_MAX, examples=["ada@example.com"]), AfterValidator(valid_email)
+    FreeText,
+    Field(max_length=EMAIL_LENGTH_MAX, examples=["ada@example.com"], json_schema_extra={"format": "email"}),
+    AfterValidator(valid_email),
 ]
 NewPassword = Annotated[FreeText, Field(min_length=LENGTH_MIN, max_length=LENGTH_MAX, examples=["plum-tractor-candle"])]
 FullName = Annotated[Line, Field(examples=["Ada Okafor"])]
