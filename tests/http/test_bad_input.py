@@ -15,6 +15,7 @@ NOT_STRINGS = ["10", "true", "1.5", "1e400", "NaN", "[]", '["a"]', "{}"]
 BROKEN_STRINGS = ['"a\\u0000b"', '"\\ud800"', '"\\udc00x"', '"a\nb"', "'a'"]
 BAD = {
     "string": NOT_STRINGS + BROKEN_STRINGS,
+    "email": [*NOT_STRINGS, *BROKEN_STRINGS, '""', '"nobody"', '"@"', '"a@b@c.test"', '"a b@c.test"', '"a@-.test"'],
     "choice": [*NOT_STRINGS, *BROKEN_STRINGS, '""', '"none of these"', '"ADMIN"'],
     "boolean": ["0", "1", '"true"', '"false"', '""', "[]", "{}", "1.5"],
     "integer": [
