@@ -1,4 +1,4 @@
-"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 if one is missed."""
+"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit 1 if one is missed."""
 
 import argparse
 import sys

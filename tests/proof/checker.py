@@ -8,11 +8,11 @@ from tests.proof.town import Town
 
 # Whoever begins before all that began earlier have ended.
 OVERLAPS = """
-    SELECT FROM (
+    SELECT 1 FROM (
         SELECT starts_at < max(ends_at) OVER (
-            PARTITION BY {whose} ORDER BY starts_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS overlaps
+            PARTITION BY {whose} ORDER BY starts_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
         FROM {table} WHERE clinic_id = %(clinic)s AND {condition}) intervals
-    WHERE overlaps
+    WHERE is_overlap
 """
 VIOLATIONS = {
     "slots with two live consultations": """
@@ -35,7 +35,8 @@ VIOLATIONS = {
             WHERE c.clinic_id = s.clinic_id AND c.slot_id = s.id AND c.status <> 'cancelled')
     """,
     "consultations that differ from their slot": """
-        SELECT c.id FROM consultations c LEFT JOIN availability_slots s ON s.clinic_id = c.clinic_id AND s.id = c.slot_id
+        SELECT c.id FROM consultations c
+        LEFT JOIN availability_slots s ON s.clinic_id = c.clinic_id AND s.id = c.slot_id
         WHERE c.clinic_id = %(clinic)s
             AND (s.doctor_id, s.starts_at, s.ends_at) IS DISTINCT FROM (c.doctor_id, c.starts_at, c.ends_at)
     """,

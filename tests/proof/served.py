@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -43,7 +44,7 @@ class Served:
         self._database_url = database_url
         self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> "Served":
+    def __enter__(self) -> Self:
         self.start()
         try:
             self.wait_until_ready()
