@@ -10,11 +10,13 @@ it, and what was on its way on a kept connection, is answered with a reset. Here
 
 import asyncio
 import ctypes
+import signal
 import socket
 import struct
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import uvicorn
@@ -73,7 +75,20 @@ class Server(uvicorn.Server):
 
 
 class Workers(Multiprocess):
-    """The process that starts the ones that serve. They share its listener, so step 1 is for it to do."""
+    """The process that starts the ones that serve. They share its listener, so step 1 is for it to do.
+
+    So is Ctrl-C, which a terminal sends to all: a worker that is still importing would answer with a traceback.
+    """
+
+    def init_processes(self) -> None:
+        """Start them, deaf to Ctrl-C."""
+        with _ctrl_c_held_back():
+            super().init_processes()
+
+    def keep_subprocess_alive(self) -> None:
+        """Start another one for each that died, as deaf."""
+        with _ctrl_c_held_back():
+            super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
         """Step 1, then SIGTERM for each worker."""
@@ -84,6 +99,16 @@ class Workers(Multiprocess):
             # Or it would go on accepting connections that no worker will ever see.
             listener.close()
         super().terminate_all()
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hear Ctrl-C after the block; what is started in it inherits the blocked signal and never hears it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _ignore_newcomers(listener: Any) -> None:

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 for a miss."""
+=======
+"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit 1 if one is missed."""
+>>>>>>> t-storm
 
 import argparse
 import sys

@@ -8,11 +8,11 @@ from tests.proof.town import Town
 
 # Whoever begins before all that began earlier have ended.
 OVERLAPS = """
-    SELECT FROM (
+    SELECT 1 FROM (
         SELECT starts_at < max(ends_at) OVER (
-            PARTITION BY {whose} ORDER BY starts_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS overlaps
+            PARTITION BY {whose} ORDER BY starts_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_overlap
         FROM {table} WHERE clinic_id = %(clinic)s AND {condition}) intervals
-    WHERE overlaps
+    WHERE is_overlap
 """
 VIOLATIONS = {
     "slots with two live consultations": """

@@ -100,6 +100,7 @@ def drain(*, rounds: int) -> list[Figure]:
             served = Served(Path(home), workers=workers)
             figures += _terminated_under_load(served, rounds)
             figures += _interrupted(served)
+            figures += _interrupted_at_start(served) if workers > 1 else []
             figures += _killed(served)
     return figures
 
@@ -168,6 +169,22 @@ async def _interrupt_with_idle_connection(served: Served) -> None:
     await line.ask(Ask("GET", "/health/live"))
     served.interrupt()
     line.close()
+
+
+def _interrupted_at_start(served: Served) -> list[Figure]:
+    """Ctrl-C while the workers are still importing."""
+    name = f"Ctrl-C at the start, {served.workers} process(es)"
+    errors_before = len(served.errors_logged())
+    served.start()
+    # The command, multiprocessing's own helper, the workers.
+    eventually(lambda: len(served.processes()) >= 2 + served.workers, within_s=20)
+    served.interrupt()
+    code = served.wait(40)
+    eventually(lambda: not served.processes(), within_s=20)
+    return [
+        exactly(f"{name}: exit code is 0 or 130", code in {0, 130}, 1),
+        none(f"{name}: tracebacks and errors on the terminal", len(served.errors_logged()) - errors_before),
+    ]
 
 
 def _killed(served: Served) -> list[Figure]:

@@ -45,6 +45,15 @@ class Seen:
     retry_after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """When it went, when it began to come back, and when it was back."""
+
+    down_at: float
+    back_from: float
+    up_at: float
+
+
 @dataclass
 class Probes:
     """Clients of every kind, who note what they see."""
@@ -97,8 +106,10 @@ class Probes:
     async def until_all_are_well(self) -> None:
         """Until each kind of client has been served since now."""
         now = time.monotonic()
-        while {seen.what for seen in self.seen if seen.started > now and is_well(seen)} != set(self.kinds(0)):
-            await asyncio.sleep(0.02)
+        missing = set(self.kinds(0))
+        while missing:
+            await asyncio.sleep(PROBE_PAUSE_S)
+            missing -= {seen.what for seen in self.seen if seen.started > now and is_well(seen)}
 
 
 def is_well(seen: Seen) -> bool:
@@ -123,9 +134,9 @@ def outage(*, seconds: int) -> list[Figure]:
         for how in ("stopped", "killed", "frozen"):
             town = Town(database.url(OWNER))
             probes = Probes(served, town)
-            down_at, up_at, pid = asyncio.run(_go_and_come_back(probes, database, how, seconds))
+            span, pid = asyncio.run(_go_and_come_back(probes, database, how, seconds))
             limit_s = ANSWER_S_MAX_FROZEN if how == "frozen" else ANSWER_S_MAX
-            figures += _figures(f"PostgreSQL {how}", probes, down_at, up_at, limit_s)
+            figures += _figures(f"PostgreSQL {how}", probes, span, limit_s)
             figures += [
                 exactly(f"PostgreSQL {how}: the API is the same process", served.pid, pid),
                 none(f"PostgreSQL {how}: acknowledged bookings lost", checker.lost(town, probes.booked)),
@@ -138,15 +149,14 @@ def outage(*, seconds: int) -> list[Figure]:
     return figures
 
 
-async def _go_and_come_back(
-    probes: Probes, database: embedded.Attachment, how: str, seconds: int
-) -> tuple[float, float, int]:
+async def _go_and_come_back(probes: Probes, database: embedded.Attachment, how: str, seconds: int) -> tuple[Span, int]:
     pid = probes.served.pid
     tasks = probes.start()
     await probes.until_all_are_well()
     down_at = time.monotonic()
     bring_back = _take_down(database, how)
     await asyncio.sleep(seconds)
+    back_from = time.monotonic()
     await asyncio.to_thread(bring_back)
     up_at = time.monotonic()
     await probes.until_all_are_well()
@@ -154,7 +164,7 @@ async def _go_and_come_back(
     await asyncio.sleep(max(0.0, up_at + RECOVERY_S_MAX + 1 - time.monotonic()))
     probes.is_over = True
     await asyncio.gather(*tasks)
-    return down_at, up_at, pid
+    return Span(down_at, back_from, up_at), pid
 
 
 def _take_down(database: embedded.Attachment, how: str) -> Callable[[], None]:
@@ -170,11 +180,11 @@ def _take_down(database: embedded.Attachment, how: str) -> Callable[[], None]:
     return database.ensure
 
 
-def _figures(name: str, probes: Probes, down_at: float, up_at: float, limit_s: float) -> list[Figure]:
+def _figures(name: str, probes: Probes, span: Span, limit_s: float) -> list[Figure]:
     ordinary = [seen for seen in probes.seen if seen.what != "live"]
     refused = [seen for seen in ordinary if not is_well(seen)]
     # Whoever asked after it had gone, and was answered before it was back.
-    meanwhile = [seen for seen in ordinary if seen.started > down_at + 0.5 and seen.ended < up_at]
+    meanwhile = [seen for seen in ordinary if seen.started > span.down_at + 0.5 and seen.ended < span.back_from]
     odd = Counter(f"{seen.what} {seen.said}" for seen in refused if seen.said != "503 unavailable")
     waits = Counter(seen.what for seen in refused if seen.ended - seen.started > limit_s)
     return [
@@ -189,7 +199,9 @@ def _figures(name: str, probes: Probes, down_at: float, up_at: float, limit_s: f
             "s",
         ),
         none(f"{name}: /health/live other than 200", sum(not is_well(s) for s in probes.seen if s.what == "live")),
-        at_most(f"{name}: back to the last refusal", max(seen.ended for seen in refused) - up_at, RECOVERY_S_MAX, "s"),
+        at_most(
+            f"{name}: back to the last refusal", max(seen.ended for seen in refused) - span.up_at, RECOVERY_S_MAX, "s"
+        ),
     ]
 
 
