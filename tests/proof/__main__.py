@@ -1,22 +1,18 @@
-<<<<<<< HEAD
-"""`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit code 1 for a miss."""
-=======
 """`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit 1 if one is missed."""
->>>>>>> t-storm
 
 import argparse
 import sys
 import time
 
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
-from tests.proof.drain import DRAIN
+from tests.proof.drain import DRAIN, ENDS
 from tests.proof.figures import missed
 from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
-from tests.proof.outage import OUTAGE
+from tests.proof.outage import LOCK, OUTAGE
 
-ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, OUTAGE, FUZZ)
+ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, ENDS, OUTAGE, LOCK, FUZZ)
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
 
 
