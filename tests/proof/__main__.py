@@ -5,13 +5,14 @@ import sys
 import time
 
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
-from tests.proof.drain import DRAIN
+from tests.proof.drain import DRAIN, ENDS
 from tests.proof.figures import missed
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
-from tests.proof.outage import OUTAGE
+from tests.proof.outage import LOCK, OUTAGE
 
-SCENARIOS = {scenario.name: scenario for scenario in (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, OUTAGE)}
+ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, ENDS, OUTAGE, LOCK)
+SCENARIOS = {scenario.name: scenario for scenario in ALL}
 
 
 def main() -> int:
