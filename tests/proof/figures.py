@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,11 @@ class Scenario:
 
     name: str
     run: Callable[..., list[Figure]]
-    short: dict[str, int]
-    full: dict[str, int]
+    short: dict[str, Any]
+    full: dict[str, Any]
     is_seeded: bool = False
 
-    def figures(self, *, is_short: bool, **more: int) -> list[Figure]:
+    def figures(self, *, is_short: bool, **more: Any) -> list[Figure]:
         return self.run(**(self.short if is_short else self.full), **more)
 
 

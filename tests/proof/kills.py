@@ -148,7 +148,7 @@ async def _kill_database(served: Served, *, by_keeper: bool) -> None:
     """Kill the postmaster, or the keeper that takes it along; returns when another one is there."""
     old = served.postmaster_pid
     os.kill(served.keeper_pid if by_keeper else old, signal.SIGKILL)
-    while postmaster_pid(served.layout.socket_lock) in {None, old}:  # noqa: ASYNC110 - a file has no event
+    while postmaster_pid(served.layout.socket_lock) in {None, old}:
         await asyncio.sleep(0.005)
 
 

@@ -24,7 +24,7 @@ from tests.proof.wire import Ask, Dropped, Line, booking
 
 OWNER = "telemed_owner"
 # "Within about 2 s": waits inside are of 2 s, and the machine is shared.
-ANSWER_S_MAX = 2.5
+ANSWER_S_MAX = 3.0
 # A frozen server is not known to be gone: a statement that was sent gets its whole time first.
 ANSWER_S_MAX_FROZEN = 9.0
 RECOVERY_S_MAX = 3.0
@@ -127,11 +127,11 @@ def running() -> Iterator[tuple[embedded.Attachment, Served]]:
             yield database, served
 
 
-def outage(*, seconds: int) -> list[Figure]:
-    """PostgreSQL stopped, killed, frozen for some seconds each; then every connection stuck behind a lock."""
+def outage(*, ways: tuple[str, ...], seconds: int) -> list[Figure]:
+    """PostgreSQL stopped, killed or frozen for some seconds."""
     figures: list[Figure] = []
     with running() as (database, served):
-        for how in ("stopped", "killed", "frozen"):
+        for how in ways:
             town = Town(database.url(OWNER))
             probes = Probes(served, town)
             span, pid = asyncio.run(_go_and_come_back(probes, database, how, seconds))
@@ -142,11 +142,20 @@ def outage(*, seconds: int) -> list[Figure]:
                 none(f"PostgreSQL {how}: acknowledged bookings lost", checker.lost(town, probes.booked)),
                 *(figure for figure in checker.violations(town) if not figure.is_met),
             ]
-        figures += _locked(database, served)
-        figures.append(
-            none("tracebacks in the server's log", sum("exception" in line for line in served.errors_logged()))
-        )
+        figures.append(none("exceptions in the server's log", _exceptions(served)))
     return figures
+
+
+def lock(*, clients: int) -> list[Figure]:
+    """Somebody holds a slot; more clients wait for it than there are connections."""
+    with running() as (database, served):
+        figures = _locked(database, served, clients)
+        return [*figures, none("exceptions in the server's log", _exceptions(served))]
+
+
+def _exceptions(served: Served) -> int:
+    """Errors but for the one line that says that the database is away."""
+    return sum("database cannot be reached" not in line for line in served.errors_logged())
 
 
 async def _go_and_come_back(probes: Probes, database: embedded.Attachment, how: str, seconds: int) -> tuple[Span, int]:
@@ -205,8 +214,7 @@ def _figures(name: str, probes: Probes, span: Span, limit_s: float) -> list[Figu
     ]
 
 
-def _locked(database: embedded.Attachment, served: Served, *, clients: int = 60) -> list[Figure]:
-    """Somebody holds a slot; more clients than there are connections wait for it."""
+def _locked(database: embedded.Attachment, served: Served, clients: int) -> list[Figure]:
     town = Town(database.url(OWNER))
     probes = Probes(served, town)
     slot_id = next(probes.slots)
@@ -220,13 +228,12 @@ def _locked(database: embedded.Attachment, served: Served, *, clients: int = 60)
         waits.append(time.monotonic() - started)
         line.close()
 
-    async def storm() -> tuple[float, float]:
+    async def storm() -> float:
         tasks = probes.start()
         await probes.until_all_are_well()
         with town.tables() as tables:
             tables.execute("BEGIN")
             tables.execute("SELECT FROM availability_slots WHERE id = %s FOR UPDATE", [slot_id])
-            locked_at = time.monotonic()
             await asyncio.gather(*(client(number) for number in range(clients)))
             tables.execute("ROLLBACK")
         free_at = time.monotonic()
@@ -234,9 +241,9 @@ def _locked(database: embedded.Attachment, served: Served, *, clients: int = 60)
         healed_s = time.monotonic() - free_at
         probes.is_over = True
         await asyncio.gather(*tasks)
-        return locked_at, healed_s
+        return healed_s
 
-    _, healed_s = asyncio.run(storm())
+    healed_s = asyncio.run(storm())
     live = [seen for seen in probes.seen if seen.what == "live"]
     others = [seen for seen in probes.seen if seen.what != "live"]
     odd = Counter(f"{seen.what} {seen.said}" for seen in others if not is_well(seen) and seen.said != "503 unavailable")
@@ -258,4 +265,10 @@ def _locked(database: embedded.Attachment, served: Served, *, clients: int = 60)
     ]
 
 
-OUTAGE = Scenario("outage", outage, short={"seconds": 3}, full={"seconds": 15})
+OUTAGE = Scenario(
+    "outage",
+    outage,
+    short={"ways": ("stopped",), "seconds": 3},
+    full={"ways": ("stopped", "killed", "frozen"), "seconds": 15},
+)
+LOCK = Scenario("lock", lock, short={"clients": 20}, full={"clients": 60})
