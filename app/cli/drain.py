@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any, cast
 
 import uvicorn
@@ -104,6 +105,8 @@ class Workers(Multiprocess):
 @contextmanager
 def _ctrl_c_held_back() -> Iterator[None]:
     """Hear Ctrl-C after the block; what is started in it inherits the blocked signal and never hears it."""
+    # multiprocessing starts this one before the first process, and unblocks the signal when it has.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
