@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,11 @@ WELL_KNOWN_SECRETS = frozenset({
     "changeme-changeme-changeme-changeme", "supersecretsupersecretsupersecret",
     "change-me-in-production-change-me-in-production",
 })  # fmt: skip
+
+
+_SCHEME = re.compile(r"postgres(ql)?(\+\w+)?", flags=re.IGNORECASE)
+# Who, then hosts with ports, then the name and options; libpq says the rest when it connects.
+_ADDRESS = re.compile(r"([^\s/?]*@)?((\[[^\s\]]+\]|[^\s:/?@,]*)(:\d{1,5})?(,|(?=[/?]|$)))*([/?]\S*)?")
 
 
 class SettingsError(Exception):
@@ -97,9 +103,17 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        """In one spelling: people copy addresses from SQLAlchemy projects and from hosters."""
+        if url is None:
+            return None
+        scheme, separator, rest = url.strip().partition("://")
+        if not separator or not _SCHEME.fullmatch(scheme):
             raise ValueError("must begin with postgresql:// (leave it out to use the embedded server)")
-        return url
+        if not _ADDRESS.fullmatch(rest):
+            raise ValueError(
+                "must look like postgresql://USER:PASSWORD@HOST:5432/NAME, with special characters percent-encoded"
+            )
+        return f"postgresql://{rest}"
 
     @model_validator(mode="after")
     def _secrets_are_strong(self) -> Self:
@@ -128,8 +142,9 @@ class _SecretFiles(PydanticBaseSettingsSource):
     names = ("database_url", "secret_key", "pepper")
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        path = os.environ.get(f"{field_name.upper()}_FILE")
-        return (Path(path).read_text(encoding="utf-8").strip() if path else None), field_name, False
+        variable = f"{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        return (_read(variable, path) if path else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(None, name)[0] for name in self.names}
@@ -141,6 +156,18 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return found
 
 
+def _read(variable: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{variable}: {path} is not text in UTF-8") from error
+    if not text:
+        raise SettingsError(f"{variable}: {path} is empty; put the secret into it, or unset {variable}")
+    return text
+
+
 def load(**overrides: object) -> Settings:
     """The settings, or `SettingsError` with one line that says what to do."""
     try:
@@ -149,13 +176,15 @@ def load(**overrides: object) -> Settings:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]).upper() + ": " if first["loc"] else ""
         raise SettingsError(name + first["msg"].removeprefix("Value error, ")) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not text in UTF-8; save it again as such, or remove it") from None
     except OSError as error:
-        raise SettingsError(f"cannot read {error.filename}: {error.strerror}") from None
+        raise SettingsError(f"cannot use {error.filename}: {error.strerror}") from None
 
 
 def _check_strength(name: str, value: str) -> None:
     make_one = f'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))" and set {name}'
-    if not value:
+    if not value.strip():
         raise ValueError(f"{name} is missing; {make_one}")
     if value.lower() in WELL_KNOWN_SECRETS:
         raise ValueError(f"{name} is a well-known sample; {make_one}")

@@ -89,4 +89,4 @@ def _config(connection: Connection, app_role: str) -> Config:
 
 
 def _driver_url(url: str) -> sqlalchemy.URL:
-    return sqlalchemy.make_url(url.replace("postgres://", "postgresql://", 1)).set(drivername="postgresql+psycopg")
+    return sqlalchemy.make_url(url).set(drivername="postgresql+psycopg")
