@@ -8,6 +8,8 @@ import typer
 from app.cli import check, demo, people, schema, serve
 from app.cli.console import fail
 from app.db.embedded import EmbeddedServerError
+from app.kit.errors import Unavailable
+from app.observability import logs
 from app.settings import SettingsError
 
 cli = typer.Typer(
@@ -30,10 +32,13 @@ user.command("create")(people.create_user)
 
 def main() -> None:
     """Run the command line; expected failures are one line on standard error, exit code 1."""
+    logs.silence()
     run: Callable[[], None] = cli
     try:
         run()
     except (SettingsError, EmbeddedServerError) as error:
         fail(str(error))
+    except Unavailable:
+        fail("the database has no schema yet, or cannot be reached; run: telemed migrate, or see: telemed check")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.cli.console import fail
-from app.db import embedded, migrate
+from app.db import embedded, migrate, probe
 from app.db.database import Database
 from app.identity.passwords import Passwords
 from app.settings import Settings, load
@@ -35,6 +35,9 @@ class House:
 
     def run(self, work: Callable[[Database, Passwords], Awaitable[Result]]) -> Result:
         """Do `work` with a database and a password hasher, as the application would."""
+        if reason := probe.unreachable_because(self.app_url):
+            # At once, where the application would wait for the database to come back.
+            fail(f"the database cannot be reached: {reason}. See: telemed check")
         return asyncio.run(self._run(work))
 
     async def _run(self, work: Callable[[Database, Passwords], Awaitable[Result]]) -> Result:

@@ -41,19 +41,18 @@ def create_user(
     ] = False,
 ) -> None:
     """Make a user, such as the first admin of a clinic."""
-    new_user = service.NewUser(
-        email=_email(email),
-        password=_password(password_stdin),
-        full_name=name,
-        role=role,
-        specialty=specialty,
-    )
     if role not in ROLES:
         fail(f"{role!r} is no role; choose admin, doctor or patient.")
-    if not name.strip() or len(name) > NAME_LENGTH_MAX:
-        fail(f"--name must have 1 to {NAME_LENGTH_MAX} characters.")
     if specialty is not None and role != DOCTOR:
         fail("--specialty is for doctors only.")
+    new_user = service.NewUser(
+        email=_email(email),
+        full_name=_line("--name", name),
+        role=role,
+        specialty=None if specialty is None else _line("--specialty", specialty),
+        # Last, so that nobody types one in vain.
+        password=_password(password_stdin),
+    )
 
     async def work(db: Database, passwords: Passwords) -> None:
         clinic_id = await service.find_clinic(db, slug=clinic)
@@ -84,11 +83,26 @@ def _email(text: str) -> str:
         fail(f"{text!r} is not an e-mail address.")
 
 
+def _line(option: str, text: str) -> str:
+    if not text.strip() or len(text) > NAME_LENGTH_MAX:
+        fail(f"{option} must have 1 to {NAME_LENGTH_MAX} characters.")
+    if not _is_text(text):
+        fail(f"{option} is not text in UTF-8.")
+    return text
+
+
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = sys.stdin.buffer.readline().decode(errors="surrogateescape").rstrip("\r\n")
     else:
         password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    if not _is_text(password):
+        fail("the password is not text in UTF-8.")
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX or "\0" in password:
-        fail(f"the password must have {LENGTH_MIN} to {LENGTH_MAX} characters.")
+        fail(f"the password must have {LENGTH_MIN} to {LENGTH_MAX} characters, none of them NUL.")
     return password
+
+
+def _is_text(text: str) -> bool:
+    """Whether it came as UTF-8: Python smuggles other bytes in as lone surrogates, which PostgreSQL cannot store."""
+    return text == text.encode(errors="replace").decode()

@@ -58,6 +58,12 @@ def configure(level: str) -> None:
     )
 
 
+def silence() -> None:
+    """Write nothing: a command tells its user in a sentence what a server would log."""
+    logging.getLogger().handlers[:] = [logging.NullHandler()]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose keyword arguments become fields. Give it identifiers, never personal values."""
     bound: structlog.typing.FilteringBoundLogger = structlog.get_logger(f"{OURS}.{name}")

@@ -40,6 +40,7 @@ class Revocations:
         self._polled = asyncio.Event()
         self._poll_now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
 
     def start(self) -> None:
         """Begin to poll."""
@@ -47,6 +48,8 @@ class Revocations:
 
     async def stop(self) -> None:
         """End the poll."""
+        # Python 3.11's `wait_for`, on which the pool waits for connections, can swallow a cancellation.
+        self._is_stopping = True
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -74,7 +77,7 @@ class Revocations:
             raise Unavailable("The database cannot be reached. Retry with the same key.") from error
 
     async def _poll_forever(self) -> None:
-        while True:
+        while not self._is_stopping:
             self._poll_now.clear()
             try:
                 await self._poll()
