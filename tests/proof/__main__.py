@@ -1,6 +1,7 @@
 """`python -m tests.proof [NAME …] [--short] [--seed N]`: every figure beside its bound; exit 1 if one is missed."""
 
 import argparse
+import signal
 import sys
 import time
 
@@ -24,6 +25,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - SCENARIOS.keys():
         parser.error(f"no such proof: {', '.join(sorted(unknown))}")
+    # A run that is told to stop stops its servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     misses: list[str] = []
     for name in arguments.names or SCENARIOS:
         scenario, started = SCENARIOS[name], time.monotonic()
