@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
+from app.cli import drain
 from app.main import create_app
 from tests.cast import Clinic
 from tests.conftest import settings_for
@@ -20,7 +21,12 @@ Address = tuple[str, int]
 def address(database_url: str) -> Iterator[Address]:
     """The application behind uvicorn, with the options of `telemed serve`."""
     config = uvicorn.Config(
-        create_app(settings_for(database_url)), port=0, access_log=False, log_config=None, server_header=False
+        create_app(settings_for(database_url)),
+        port=0,
+        http=drain.Protocol,
+        access_log=False,
+        log_config=None,
+        server_header=False,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
