@@ -4,9 +4,11 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, TextIO
 
 import structlog
+from pydantic_core import to_json
 
 from app.observability import context
 
@@ -40,7 +42,6 @@ def configure(level: str) -> None:
     # Libraries log addresses and queries on lesser levels; what matters of them is in our own lines.
     root.setLevel(logging.WARNING)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
-    logging.getLogger(OURS).setLevel(level.upper())
     # uvicorn's own access lines hold whole addresses, and so e-mails that somebody searched for.
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
@@ -50,12 +51,31 @@ def configure(level: str) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(utc=True, fmt="iso"),
             _who,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            _exception_without_message,
+            structlog.processors.JSONRenderer(serializer=_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=lambda *_: _Lines(handler),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Where our own lines go: the libraries' handler, without the detour over a `LogRecord` (70 µs a line)."""
+
+    def __init__(self, handler: logging.StreamHandler[TextIO]) -> None:
+        self._handler = handler
+
+    def msg(self, line: str) -> None:
+        with self._handler.lock or nullcontext():
+            self._handler.stream.write(line + "\n")
+            self._handler.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _json(event: Event, **_: object) -> str:
+    return to_json(event, fallback=repr).decode()
 
 
 def silence() -> None:

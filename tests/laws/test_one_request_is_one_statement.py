@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from httpx2 import Response
 
 from app.db import embedded
@@ -31,31 +32,31 @@ class Counter:
 
     clinic: Clinic
     superuser: psycopg.Connection[Any]
-    caplog: pytest.LogCaptureFixture
+    log_lines: list[Any]
 
     def statements_of(self, person: Person, method: str, path: str, **request: Any) -> tuple[int, Response]:
         """How many statements the application's role ran for one request."""
         assert person.token
         document(self.clinic.client)
-        self.caplog.clear()
+        self.log_lines.clear()
         self.superuser.execute("SELECT pg_stat_statements_reset(dbid => oid) FROM pg_database")
         answer = person.sends(method, path, **request)
         row = self.superuser.execute(COUNTED).fetchone()
         assert row is not None
-        lines: list[Any] = [record.msg for record in self.caplog.records if record.name == "telemed.http"]
-        [told] = [line["statements"] for line in lines if line["event"] == "request"]
+        [told] = [line["statements"] for line in self.log_lines if line["event"] == "request"]
         assert told == row[0], "the access log tells what PostgreSQL counted"
         return row[0], answer
 
 
 @pytest.fixture
-def counter(postgres: embedded.Attachment, caplog: pytest.LogCaptureFixture) -> Iterator[Counter]:
+def counter(postgres: embedded.Attachment) -> Iterator[Counter]:
     with (
         apart(postgres, "counted", log_level="info") as (clinic, superuser_url),
         psycopg.connect(superuser_url, autocommit=True) as superuser,
+        structlog.testing.capture_logs() as log_lines,
     ):
         superuser.execute("CREATE EXTENSION pg_stat_statements")
-        yield Counter(clinic, superuser, caplog)
+        yield Counter(clinic, superuser, log_lines)
     logs.configure("warning")
 
 
