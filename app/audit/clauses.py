@@ -11,6 +11,7 @@ from app.db.statement import constant
 SUCCESS, DENIED, FAILURE = "success", "denied", "failure"
 ACTOR_ID = bindparam("actor_id", type_=Uuid)
 ACTOR_ROLE = bindparam("actor_role", type_=Text)
+REQUEST_ID = bindparam("request_id", type_=Text)
 
 
 def record(
@@ -23,6 +24,7 @@ def record(
     row_id: ColumnElement[Any] | None = None,
     actor_id: ColumnElement[Any] = ACTOR_ID,
     actor_role: ColumnElement[Any] = ACTOR_ROLE,
+    request_id: ColumnElement[Any] = REQUEST_ID,
     outcome: str = SUCCESS,
     details: ColumnElement[Any] | None = None,
     name: str = "audit",
@@ -37,7 +39,7 @@ def record(
         "entity_type": constant(entity_type),
         "entity_id": cast(entity_id, Text),
         "outcome": constant(outcome),
-        "request_id": bindparam("request_id", type_=Text),
+        "request_id": request_id,
         "details": func.jsonb_build_object() if details is None else details,
     }
     rows = select(*(value.label(column) for column, value in values.items())).select_from(source)

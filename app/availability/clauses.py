@@ -1,29 +1,39 @@
 """The CTEs that take a slot and give it back inside a booking's or a cancellation's statement."""
 
-from sqlalchemy import CTE, BigInteger, bindparam, func, select, update
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, FromClause, func, select, update
 
 from app.availability.models import availability_slots as slots
 from app.db.statement import constant
 from app.identity.users.clauses import is_active_doctor
 
 
-def claim_slot(claimed_key: CTE) -> CTE:
-    """The slot, if it is open, yet to begin, and its doctor is active; now booked. Binds `clinic_id`, `slot_id`.
+def claim_slot(wish: FromClause, *also: ColumnElement[Any]) -> CTE:
+    """The slot of each wish, if it is open, yet to begin, and its doctor is active; now booked.
 
-    The row lock and the check are one: whoever waited for the lock has the condition checked again on the new row.
+    `wish` gives `clinic_id` and `slot_id`; its columns `also` come along. The row lock and the check are one: whoever
+    waited for the lock has the condition checked again on the new row. Of two wishes for one slot, one gets it.
     """
+    wanted = select(wish.c.clinic_id, wish.c.slot_id, *also).order_by(wish.c.clinic_id, wish.c.slot_id).subquery("wanted")
     return (
         update(slots)
         .where(
-            slots.c.clinic_id == bindparam("clinic_id"),
-            slots.c.id == bindparam("slot_id", type_=BigInteger),
+            slots.c.clinic_id == wanted.c.clinic_id,
+            slots.c.id == wanted.c.slot_id,
             slots.c.status == constant("open"),
             slots.c.starts_at > func.now(),
-            select(claimed_key.c.key).exists(),
             is_active_doctor(slots.c.clinic_id, slots.c.doctor_id),
         )
         .values(status=constant("booked"))
-        .returning(slots.c.clinic_id, slots.c.id, slots.c.doctor_id, slots.c.starts_at, slots.c.ends_at)
+        .returning(
+            slots.c.clinic_id,
+            slots.c.id,
+            slots.c.doctor_id,
+            slots.c.starts_at,
+            slots.c.ends_at,
+            *(wanted.c[column.key] for column in also),
+        )
         .cte("slot")
     )
 

@@ -33,7 +33,7 @@ def bookings(cluster: Cluster, town: Town, *, clients: int, seconds: float, firs
     fresh = "gen_random_uuid()"
     values = {
         "clinic_id": str(CLINIC_ID),
-        "actor_id": _PATIENT,
+        "patient_id": _PATIENT,
         "key": "'bench-' || lpad((:number)::text, 9, '0')",
         "fingerprint": "'\\x" + "00" * 32 + "'::bytea",
         "slot_id": "(:slot)::bigint",
@@ -41,6 +41,7 @@ def bookings(cluster: Cluster, town: Town, *, clients: int, seconds: float, firs
         "audit_id": fresh,
         "event_id": fresh,
         "request_id": "'bench-request'",
+        "lock_timeout": "'2000'",
     }
     script = (
         f"\\set turn :turn + 1\n\\set number {first} + :turn * {clients} + :client_id\n"
@@ -70,7 +71,8 @@ def searches(cluster: Cluster, town: Town, *, clients: int, seconds: float) -> L
 
 def _with_values(statement: Statement[Any], values: dict[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
-        return f"({values[match[1]]})"
+        one = f"({values[match[1]]})"
+        return f"ARRAY[{one}]" if statement.apart_by and match[1] != "lock_timeout" else one
 
     assert set(re.findall(r"%\((\w+)\)s", statement.text)) == values.keys(), statement.text
     return re.sub(r"%\((\w+)\)s", value, " ".join(statement.text.split()))

@@ -47,7 +47,7 @@ class _BookSlot:
         attempt = await self.db.one(
             sql.BOOK_SLOT,
             clinic_id=self.key.clinic_id,
-            actor_id=self.key.user_id,
+            patient_id=self.key.user_id,
             key=self.key.value,
             fingerprint=self.key.fingerprint,
             slot_id=self.slot_id,

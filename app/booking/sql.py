@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, exists, func, select, true
+from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, exists, func, select
 
 from app.audit.clauses import record
 from app.availability.clauses import claim_slot
@@ -13,10 +13,10 @@ from app.consultation.clauses import schedule
 from app.consultation.models import consultations, public
 from app.consultation.rules import Consultation
 from app.db.schema import Text, Uuid
-from app.db.statement import Statement, compiled, constant
+from app.db.statement import Statement, calls, compiled, constant
 from app.idempotency.clauses import claim_key
 from app.idempotency.service import Attempt
-from app.identity.users.clauses import active_user
+from app.identity.users.clauses import active_patients
 from app.outbox.clauses import announce
 
 OPERATION = "book_slot"
@@ -37,28 +37,58 @@ def _attempt(*values: Any) -> Attempt[Consultation]:
 
 
 def _book() -> Statement[Attempt[Consultation]]:
-    patient = active_user("patient", user_id="actor_id")
-    key = claim_key(patient, operation=OPERATION)
-    slot = claim_slot(key)
-    consultation = schedule(slot, patient)
+    """All bookings that are asked for at one moment, each under its own key."""
+    wish = calls(
+        clinic_id=Integer(),
+        patient_id=Uuid(),
+        key=Text(),
+        fingerprint=LargeBinary(),
+        slot_id=BigInteger(),
+        consultation_id=Uuid(),
+        audit_id=Uuid(),
+        event_id=Uuid(),
+        request_id=Text(),
+    )
+    patient = active_patients(wish)
+    key = claim_key(
+        patient,
+        operation=OPERATION,
+        user_id=patient.c.patient_id,
+        key=patient.c.key,
+        fingerprint=patient.c.fingerprint,
+    )
+    admitted = (
+        select(*patient.c)
+        .join_from(
+            patient,
+            key,
+            (key.c.clinic_id == patient.c.clinic_id)
+            & (key.c.user_id == patient.c.patient_id)
+            & (key.c.key == patient.c.key),
+        )
+        .cte("admitted")
+    )
+    slot = claim_slot(admitted, admitted.c.patient_id, admitted.c.consultation_id, admitted.c.key)
+    consultation = schedule(slot)
+    booked = admitted.join(consultation, consultation.c.id == admitted.c.consultation_id)
+    what: dict[str, Any] = {"entity_id": consultation.c.id, "clinic_id": consultation.c.clinic_id}
     audit = record(
-        consultation,
+        booked,
         action="consultation.booked",
         entity_type="consultation",
-        entity_id=consultation.c.id,
-        clinic_id=consultation.c.clinic_id,
+        row_id=admitted.c.audit_id,
         actor_id=consultation.c.patient_id,
         actor_role=constant("patient"),
+        request_id=admitted.c.request_id,
         details=func.jsonb_build_object(constant("slot_id"), consultation.c.slot_id),
+        **what,
     )
-    event = announce(
-        consultation,
-        topic="consultation.booked",
-        entity_id=consultation.c.id,
-        clinic_id=consultation.c.clinic_id,
+    event = announce(booked, topic="consultation.booked", event_id=admitted.c.event_id, **what)
+    query = select(admitted.c.place, *public(consultation)).select_from(
+        admitted.join(consultation, consultation.c.id == admitted.c.consultation_id, isouter=True)
     )
-    query = select(*public(consultation)).select_from(key.join(consultation, true(), isouter=True))
-    return compiled("book_slot", query.add_cte(audit, event), _attempt, is_write=True)
+    apart_by = ("clinic_id", "patient_id", "key")
+    return compiled("book_slot", query.add_cte(audit, event), _attempt, is_write=True, apart_by=apart_by)
 
 
 BOOK_SLOT = _book()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ import psycopg_pool
 from psycopg import rows
 
 from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
+from app.db.joined import Joined
 from app.db.statement import Statement
 from app.kit.errors import Unavailable
 from app.observability import context, logs
@@ -26,6 +27,8 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 LOCK_TIMEOUT_MS = 2_000
+# Calls that share a statement share its waiting: behind a lock that is not given back at once, each goes alone.
+JOINED_LOCK_TIMEOUT_MS = 100
 STATEMENT_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 3
@@ -78,14 +81,21 @@ class Session:
         cursor = await self._run(statement, values)
         return await cursor.fetchall()
 
+    async def placed(self, statement: Statement[Row], arrays: dict[str, object]) -> list[tuple[int, Row]]:
+        """The rows of a statement for several calls, each with its call's place."""
+        cursor = await self._run(statement, arrays, rows.tuple_row)
+        return [(place, statement.row(*row)) for place, *row in await cursor.fetchall()]
+
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched."""
         cursor = await self._run(statement, values)
         return cursor.rowcount
 
-    async def _run(self, statement: Statement[Row], values: dict[str, object]) -> psycopg.AsyncCursor[Row]:
+    async def _run(
+        self, statement: Statement[Row], values: dict[str, object], row_factory: Any = None
+    ) -> psycopg.AsyncCursor[Row]:
         context.count_statement()
-        cursor = self._connection.cursor(row_factory=rows.args_row(statement.row))
+        cursor = self._connection.cursor(row_factory=row_factory or rows.args_row(statement.row))
         alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
         try:
             return await cursor.execute(statement.text, statement.bind(values), prepare=True)
@@ -97,6 +107,7 @@ class Database:
     """A pool of connections that work under the application's role."""
 
     def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
+        self._joined: dict[str, Joined[Any]] = {}
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
@@ -124,11 +135,19 @@ class Database:
         await self._pool.open(wait=False)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, once what is on its way has arrived."""
+        for joined in self._joined.values():
+            await joined.close()
         await self._pool.close()
 
     async def one(self, statement: Statement[Row], **values: object) -> Row | None:
-        """The first row, or `None`. Raises `ConstraintViolation`, `LockTimeout`, `Unavailable`."""
+        """The first row, or `None`. Raises `ConstraintViolation`, `LockTimeout`, `Unavailable`.
+
+        A statement that can answer several calls at once is run for all that wait at this moment.
+        """
+        if statement.apart_by is not None:
+            context.count_statement()
+            return await self._joined_calls(statement).call(values)
         return await self._attempt(statement, lambda session: session.one(statement, **values))
 
     async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
@@ -138,6 +157,25 @@ class Database:
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched. Raises as `one` does."""
         return await self._attempt(statement, lambda session: session.execute(statement, **values))
+
+    def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
+        if statement.name not in self._joined:
+            self._joined[statement.name] = Joined(statement, self._run_joined, is_shared=_is_shared)
+        return self._joined[statement.name]
+
+    async def _run_joined(self, statement: Statement[Any], calls: list[Mapping[str, object]]) -> dict[int, Any]:
+        """The rows by their call's place. Alone, a call is tried again and waits as any other statement does."""
+        is_alone = len(calls) == 1
+        arrays = {name: [call[name] for call in calls] for name in calls[0]}
+        arrays["lock_timeout"] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
+
+        async def work(session: Session) -> list[tuple[int, Any]]:
+            return await session.placed(statement, arrays)
+
+        if is_alone and statement.is_write:
+            return dict(await self._attempt_write(work))
+        async with self._session() as session:
+            return dict(await work(session))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -221,6 +259,14 @@ class Database:
         if not self._is_down:
             _log.error("database cannot be reached")
         self._is_down = True
+
+
+def _is_shared(error: Exception) -> bool:
+    """Whether it tells the same to all calls of a statement: the database is away, or the outcome unknown."""
+    if isinstance(error, ConnectionLost):
+        return True
+    # What PostgreSQL said of a statement has a code, and may be about one of its calls only.
+    return isinstance(error, Unavailable) and getattr(error.__cause__, "sqlstate", None) is None
 
 
 def _session_options(app_role: str) -> str:

@@ -8,12 +8,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, literal_column
+from sqlalchemy import ARRAY, CTE, ColumnElement, Executable, bindparam, column, func, literal_column, select, true
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.types import Text
+from sqlalchemy.types import Text, TypeEngine
 
 Row = TypeVar("Row")
 
@@ -32,6 +32,8 @@ class Statement(Generic[Row]):
     defaults: Mapping[str, Any]
     processors: Mapping[str, Callable[[Any], Any]]
     is_write: bool
+    # Parameters by which two calls in one statement must differ; `None` if it is for one call at a time.
+    apart_by: tuple[str, ...] | None = None
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values in the form that the driver takes. A missing or unknown name is a bug."""
@@ -42,8 +44,18 @@ class Statement(Generic[Row]):
         return bound
 
 
-def compiled(name: str, query: Executable, row: Callable[..., Row], *, is_write: bool = False) -> Statement[Row]:
-    """`query` as a `Statement` whose columns are given to `row` by position."""
+def compiled(
+    name: str,
+    query: Executable,
+    row: Callable[..., Row],
+    *,
+    is_write: bool = False,
+    apart_by: tuple[str, ...] | None = None,
+) -> Statement[Row]:
+    """`query` as a `Statement` whose columns are given to `row` by position.
+
+    With `apart_by` it is over `calls()`: it answers any number of calls at once, and its first column is their place.
+    """
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
     assert isinstance(result, SQLCompiler)
@@ -64,7 +76,23 @@ def compiled(name: str, query: Executable, row: Callable[..., Row], *, is_write:
         defaults={name: bind.value for name, bind in binds.items() if not bind.required},
         processors=processors,
         is_write=is_write,
+        apart_by=apart_by,
     )
+
+
+PLACE = "place"
+
+
+def calls(**parameters: TypeEngine[Any]) -> CTE:
+    """The calls that a statement is for, a row for each, from one array for each parameter; `place` counts from 1.
+
+    Binds `lock_timeout`, which holds for this statement only: who travels together waits less for a stranger's lock.
+    """
+    arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in parameters.items()]
+    columns = [column(name, kind) for name, kind in parameters.items()]
+    unnested = func.unnest(*arrays).table_valued(*columns, with_ordinality=PLACE, name="call").render_derived()
+    patience = func.set_config(constant("lock_timeout"), bindparam("lock_timeout", type_=Text()), true())
+    return select(*unnested.c).select_from(unnested.join(patience.alias("patience"), true())).cte("wish")
 
 
 def constant(value: str) -> ColumnElement[str]:

@@ -10,22 +10,37 @@ from app.db.statement import constant
 from app.idempotency.models import idempotency_keys
 
 
-def claim_key(caller: FromClause, *, operation: str, outcome: ColumnElement[Any] | None = None) -> CTE:
-    """One row if this statement is the first to use the key, none if it was used before.
+KEY = bindparam("key", type_=Text)
+FINGERPRINT = bindparam("fingerprint", type_=LargeBinary)
 
-    `caller` gives `clinic_id` and `id`; no row of it, no claim. Binds `key` and `fingerprint`. An equal key in flight
-    is waited for: the insert blocks on the unique index until the other transaction ends.
+
+def claim_key(
+    caller: FromClause,
+    *,
+    operation: str,
+    user_id: ColumnElement[Any] | None = None,
+    key: ColumnElement[Any] = KEY,
+    fingerprint: ColumnElement[Any] = FINGERPRINT,
+    outcome: ColumnElement[Any] | None = None,
+) -> CTE:
+    """One row for each row of `caller` that is the first to use its key, none if it was used before.
+
+    `caller` gives `clinic_id` and `id`, or another `user_id`. Binds `key` and `fingerprint` by default. An equal key in flight is waited
+    for: the insert blocks on the unique index until the other transaction ends. Several keys are claimed in their
+    order, so that two statements never wait for each other.
     """
     values: dict[str, ColumnElement[Any]] = {
         "clinic_id": caller.c.clinic_id,
-        "user_id": caller.c.id,
+        "user_id": caller.c.id if user_id is None else user_id,
         "operation": constant(operation),
-        "key": bindparam("key", type_=Text),
-        "fingerprint": bindparam("fingerprint", type_=LargeBinary),
+        "key": key,
+        "fingerprint": fingerprint,
     }
     if outcome is not None:
         values["outcome"] = outcome
     row = select(*(value.label(column) for column, value in values.items())).select_from(caller)
+    if key is not KEY:
+        row = row.order_by(caller.c.clinic_id, values["user_id"], key)
     return (
         insert(idempotency_keys)
         .from_select(list(values), row)

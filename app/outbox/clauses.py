@@ -9,14 +9,24 @@ from app.db.statement import constant
 from app.outbox.models import outbox
 
 
-def announce(source: FromClause, *, topic: str, entity_id: ColumnElement[Any], clinic_id: ColumnElement[int]) -> CTE:
-    """One event for each row of `source`. Binds `event_id`.
+EVENT_ID = bindparam("event_id", type_=Uuid)
+
+
+def announce(
+    source: FromClause,
+    *,
+    topic: str,
+    entity_id: ColumnElement[Any],
+    clinic_id: ColumnElement[int],
+    event_id: ColumnElement[Any] = EVENT_ID,
+) -> CTE:
+    """One event for each row of `source`. Binds `event_id` by default.
 
     No NOTIFY here: it takes a lock that serialises all commits (docs/decisions/0001).
     """
     values = {
         "clinic_id": clinic_id,
-        "id": bindparam("event_id", type_=Uuid),
+        "id": event_id,
         "topic": constant(topic),
         "entity_id": cast(entity_id, Text),
     }

@@ -1,6 +1,6 @@
 """The CTE that makes a command depend on who is calling, in the very statement that acts."""
 
-from sqlalchemy import CTE, ColumnElement, bindparam, exists, select
+from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, exists, select
 
 from app.db.schema import Uuid
 from app.db.statement import constant
@@ -18,6 +18,20 @@ def active_user(role: str, *, user_id: str = "actor_id") -> CTE:
             users.c.is_active,
         )
         .cte(role)
+    )
+
+
+def active_patients(wish: FromClause) -> CTE:
+    """The wishes whose `clinic_id` and `patient_id` are those of an active patient, as they came."""
+    return (
+        select(*wish.c)
+        .where(
+            users.c.clinic_id == wish.c.clinic_id,
+            users.c.id == wish.c.patient_id,
+            users.c.role == constant("patient"),
+            users.c.is_active,
+        )
+        .cte("patient")
     )
 
 

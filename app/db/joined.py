@@ -1,0 +1,112 @@
+"""The concurrent calls of one process, made into one statement.
+
+Alone, each call pays for a plan check, an executor, a COMMIT and a round trip; sixteen together pay once
+(docs/decisions/0010). Whoever calls sees no difference: each gets its own row or its own error.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from app.db.statement import Statement
+
+Row = TypeVar("Row")
+
+# Two: while PostgreSQL works on one, we fill the next. With more, each would carry fewer calls.
+AT_ONCE = 2
+CALLS_MAX = 32
+
+Values = Mapping[str, object]
+Run = Callable[[Statement[Any], "list[Values]"], Awaitable["dict[int, Any]"]]
+
+
+@dataclass(slots=True)
+class _Call(Generic[Row]):
+    values: Values
+    future: "asyncio.Future[Row | None]"
+
+
+class Joined(Generic[Row]):
+    """The calls of one statement that wait to be run together.
+
+    `run` takes a list of calls and gives the rows by their place in it, from 1. `is_shared` tells which errors hold
+    for all; after any other each call is run alone, so that nobody pays for a neighbour.
+    """
+
+    def __init__(self, statement: Statement[Row], run: Run, *, is_shared: Callable[[Exception], bool]) -> None:
+        self._statement = statement
+        self._run = run
+        self._is_shared = is_shared
+        self._waiting: deque[_Call[Row]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        # Halved by a failure, one more after a success: where refusals by a constraint are frequent, few travel together.
+        self._most = CALLS_MAX
+
+    async def call(self, values: Values) -> Row | None:
+        """This call's row, or `None`."""
+        loop = asyncio.get_running_loop()
+        call: _Call[Row] = _Call(values, loop.create_future())
+        if not self._waiting:
+            # At the end of this turn of the loop, so that whoever arrives in the same turn comes along.
+            loop.call_soon(self._start)
+        self._waiting.append(call)
+        return await call.future
+
+    async def close(self) -> None:
+        """Wait for what is on its way."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            # A context of its own: it works for several requests, so it is none of them.
+            task = asyncio.get_running_loop().create_task(self._work(self._take()), context=Context())
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        self._start()
+
+    def _take(self) -> list[_Call[Row]]:
+        """The longest waiting, but no two that would meet each other in the statement."""
+        taken: dict[tuple[object, ...], _Call[Row]] = {}
+        left: list[_Call[Row]] = []
+        assert self._statement.apart_by is not None, "a statement for several calls"
+        while self._waiting and len(taken) < self._most:
+            call = self._waiting.popleft()
+            identity = tuple(call.values[name] for name in self._statement.apart_by)
+            if identity in taken:
+                left.append(call)
+            else:
+                taken[identity] = call
+        self._waiting.extendleft(reversed(left))
+        return list(taken.values())
+
+    async def _work(self, calls: list[_Call[Row]]) -> None:
+        try:
+            rows = await self._run(self._statement, [call.values for call in calls])
+        except Exception as error:  # noqa: BLE001 - handed to whoever called
+            if len(calls) == 1 or self._is_shared(error):
+                for call in calls:
+                    _settle(call, error=error)
+                return
+            self._most = max(1, self._most // 2)
+            await asyncio.gather(*(self._work([call]) for call in calls))
+        else:
+            self._most = min(CALLS_MAX, self._most + 1)
+            for place, call in enumerate(calls, start=1):
+                _settle(call, row=rows.get(place))
+
+
+def _settle(call: _Call[Row], *, row: Row | None = None, error: Exception | None = None) -> None:
+    if call.future.done():
+        # Its client has left; what was done for it stays done.
+        return
+    if error is not None:
+        call.future.set_exception(error)
+    else:
+        call.future.set_result(row)
