@@ -15,7 +15,8 @@ def claim_slot(wish: FromClause, *also: ColumnElement[Any]) -> CTE:
     `wish` gives `clinic_id` and `slot_id`; its columns `also` come along. The row lock and the check are one: whoever
     waited for the lock has the condition checked again on the new row. Of two wishes for one slot, one gets it.
     """
-    wanted = select(wish.c.clinic_id, wish.c.slot_id, *also).order_by(wish.c.clinic_id, wish.c.slot_id).subquery("wanted")
+    in_order = select(wish.c.clinic_id, wish.c.slot_id, *also).order_by(wish.c.clinic_id, wish.c.slot_id)
+    wanted = in_order.subquery("wanted")
     return (
         update(slots)
         .where(
@@ -32,7 +33,7 @@ def claim_slot(wish: FromClause, *also: ColumnElement[Any]) -> CTE:
             slots.c.doctor_id,
             slots.c.starts_at,
             slots.c.ends_at,
-            *(wanted.c[column.key] for column in also),
+            *(wanted.c[str(column.key)] for column in also),
         )
         .cte("slot")
     )

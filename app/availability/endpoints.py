@@ -27,7 +27,7 @@ BULK_BODY_BYTES_MAX = 256 * 1024
 @router.post(
     "/availability/",
     status_code=201,
-    response_model=schemas.Slot,
+    response_model=rules.Slot,
     responses=idempotency.documented(SlotOverlap, is_required=False),
 )
 @requires(Permission.OFFER_SLOTS, headers=idempotency.check_optional)
@@ -75,7 +75,7 @@ async def offer_slots(
     return {"items": key.answered(offered) if key else offered.result}
 
 
-@router.get("/availability/", response_model=Page[schemas.Slot], responses=refusals(InvalidCursor))
+@router.get("/availability/", response_model=Page[rules.Slot], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_SLOTS)
 async def list_slots(query: Annotated[schemas.SlotQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
     """Find slots by start.

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from app.kit.errors import FieldError
 
 OPEN, BOOKED = "open", "booked"
+Status = Literal["open", "booked"]
 LENGTH_MIN = timedelta(minutes=5)
 LENGTH_MAX = timedelta(hours=12)
 # A quarter of a year, and the day on which it ends: what a patient plans, and one index range.
@@ -18,13 +20,13 @@ LAST = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A piece of a doctor's time, `[starts_at, ends_at)`."""
+    """A piece of a doctor's time, from `starts_at` to just before `ends_at`."""
 
     id: int
     doctor_id: UUID
     starts_at: datetime
     ends_at: datetime
-    status: str
+    status: Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,15 @@
 """What is sent and answered about slots."""
 
-from datetime import datetime
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
 from pydantic import Field
 
+from app.availability.rules import Slot, Status
 from app.http.fields import Answer, Body, Instant, RecordId
 from app.http.paging import PageQuery
 
 # As many as fit a doctor's quarter in half-hours, and a statement that stays under a second.
 BULK_MAX = 1000
-Status = Literal["open", "booked"]
 
 
 class NewSlot(Body):
@@ -36,16 +34,6 @@ class SlotQuery(PageQuery):
         Instant | None, Field(description="Starting before; at most and by default 92 days after `from`.")
     ] = None
     status: Status = "open"
-
-
-class Slot(Answer):
-    """A piece of a doctor's time, from `starts_at` to just before `ends_at`."""
-
-    id: int
-    doctor_id: UUID
-    starts_at: datetime
-    ends_at: datetime
-    status: Status
 
 
 class Slots(Answer):

@@ -106,7 +106,7 @@ def _copy(
     progress: Progress,
 ) -> None:
     written = 0
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:  # type: ignore[arg-type]  # noqa: E501
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
         for piece in _pieces(rows):
             copy.write("".join(piece))
             written += len(piece)

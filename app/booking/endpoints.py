@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.booking import errors, service
-from app.consultation.schemas import Consultation
+from app.consultation.rules import Consultation
 from app.http.depends import Db, RequestId
 from app.http.fields import Body, SlotNumber
 from app.idempotency import endpoints as idempotency

@@ -20,7 +20,7 @@ from app.kit.errors import InvalidCursor
 router = APIRouter(route_class=GuardedRoute, tags=["Consultations"])
 
 
-@router.get("/consultations/my", response_model=Page[schemas.Consultation], responses=refusals(InvalidCursor))
+@router.get("/consultations/my", response_model=Page[Consultation], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_OWN_CONSULTATIONS)
 async def list_own_consultations(
     query: Annotated[schemas.OwnConsultationQuery, Query()], request: Request, caller: Caller, db: Db
@@ -33,7 +33,7 @@ async def list_own_consultations(
     return here.page(rows, _place)
 
 
-@router.get("/consultations/", response_model=Page[schemas.Consultation], responses=refusals(InvalidCursor))
+@router.get("/consultations/", response_model=Page[Consultation], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_ALL_CONSULTATIONS)
 async def list_consultations(
     query: Annotated[schemas.ConsultationQuery, Query()],
@@ -55,7 +55,7 @@ async def list_consultations(
     return here.page(rows, _place)
 
 
-@router.get("/consultations/{id}", response_model=schemas.Consultation)
+@router.get("/consultations/{id}", response_model=Consultation)
 @requires(Permission.SEE_CONSULTATION)
 async def read_consultation(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
     """Read one consultation: its patient, its doctor, or an admin.
@@ -67,7 +67,7 @@ async def read_consultation(id: RecordId, caller: Caller, db: Db, request_id: Re
 
 @router.patch(
     "/consultations/{id}/status",
-    response_model=schemas.Consultation,
+    response_model=Consultation,
     responses=refusals(InvalidTransition, TooLate),
 )
 @requires(Permission.CHANGE_CONSULTATION)

@@ -9,9 +9,13 @@ completed and cancelled are final.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Literal
 from uuid import UUID
 
-SCHEDULED, COMPLETED, CANCELLED = "scheduled", "completed", "cancelled"
+SCHEDULED: Final = "scheduled"
+COMPLETED: Final = "completed"
+CANCELLED: Final = "cancelled"
+Status = Literal["scheduled", "completed", "cancelled"]
 
 TRANSITIONS: dict[tuple[str, str], frozenset[str]] = {
     (SCHEDULED, COMPLETED): frozenset({"doctor"}),
@@ -29,7 +33,7 @@ class Consultation:
     slot_id: int
     doctor_id: UUID
     patient_id: UUID
-    status: str
+    status: Status
     starts_at: datetime
     ends_at: datetime
     created_at: datetime

@@ -1,15 +1,13 @@
 """What is sent and answered about consultations."""
 
-from datetime import datetime
-from typing import Annotated, Literal
-from uuid import UUID
+from typing import Annotated
 
 from pydantic import Field
 
-from app.http.fields import Answer, Body, FreeText, Instant, RecordId
+from app.consultation.rules import Status
+from app.http.fields import Body, FreeText, Instant, RecordId
 from app.http.paging import PageQuery
 
-Status = Literal["scheduled", "completed", "cancelled"]
 REASON_LENGTH_MAX = 1000
 
 
@@ -33,19 +31,3 @@ class ConsultationQuery(OwnConsultationQuery):
 
     doctor_id: RecordId | None = None
     patient_id: RecordId | None = None
-
-
-class Consultation(Answer):
-    """A doctor and a patient, at a time."""
-
-    id: UUID
-    slot_id: int
-    doctor_id: UUID
-    patient_id: UUID
-    status: Status
-    starts_at: datetime
-    ends_at: datetime
-    created_at: datetime
-    completed_at: datetime | None
-    cancelled_at: datetime | None
-    cancel_reason: str | None

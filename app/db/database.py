@@ -84,7 +84,8 @@ class Session:
     async def placed(self, statement: Statement[Row], arrays: dict[str, object]) -> list[tuple[int, Row]]:
         """The rows of a statement for several calls, each with its call's place."""
         cursor = await self._run(statement, arrays, rows.tuple_row)
-        return [(place, statement.row(*row)) for place, *row in await cursor.fetchall()]
+        placed: list[tuple[Any, ...]] = await cursor.fetchall()
+        return [(row[0], statement.row(*row[1:])) for row in placed]
 
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched."""
@@ -93,7 +94,7 @@ class Session:
 
     async def _run(
         self, statement: Statement[Row], values: dict[str, object], row_factory: Any = None
-    ) -> psycopg.AsyncCursor[Row]:
+    ) -> psycopg.AsyncCursor[Any]:
         context.count_statement()
         cursor = self._connection.cursor(row_factory=row_factory or rows.args_row(statement.row))
         alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
@@ -166,7 +167,7 @@ class Database:
     async def _run_joined(self, statement: Statement[Any], calls: list[Mapping[str, object]]) -> dict[int, Any]:
         """The rows by their call's place. Alone, a call is tried again and waits as any other statement does."""
         is_alone = len(calls) == 1
-        arrays = {name: [call[name] for call in calls] for name in calls[0]}
+        arrays: dict[str, object] = {name: [call[name] for call in calls] for name in calls[0]}
         arrays["lock_timeout"] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
         async def work(session: Session) -> list[tuple[int, Any]]:

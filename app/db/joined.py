@@ -42,7 +42,7 @@ class Joined(Generic[Row]):
         self._is_shared = is_shared
         self._waiting: deque[_Call[Row]] = deque()
         self._running: set[asyncio.Task[None]] = set()
-        # Halved by a failure, one more after a success: where refusals by a constraint are frequent, few travel together.
+        # Halved by a failure, one more after a success: where constraints refuse often, few travel together.
         self._most = CALLS_MAX
 
     async def call(self, values: Values) -> Row | None:

@@ -9,7 +9,6 @@ from app.db.schema import Text
 from app.db.statement import constant
 from app.idempotency.models import idempotency_keys
 
-
 KEY = bindparam("key", type_=Text)
 FINGERPRINT = bindparam("fingerprint", type_=LargeBinary)
 
@@ -25,9 +24,9 @@ def claim_key(
 ) -> CTE:
     """One row for each row of `caller` that is the first to use its key, none if it was used before.
 
-    `caller` gives `clinic_id` and `id`, or another `user_id`. Binds `key` and `fingerprint` by default. An equal key in flight is waited
-    for: the insert blocks on the unique index until the other transaction ends. Several keys are claimed in their
-    order, so that two statements never wait for each other.
+    `caller` gives `clinic_id` and `id`, or another `user_id`. Binds `key` and `fingerprint` by default. An equal key
+    in flight is waited for: the insert blocks on the unique index until the other transaction ends. Several keys are
+    claimed in their order, so that no two statements wait for each other.
     """
     values: dict[str, ColumnElement[Any]] = {
         "clinic_id": caller.c.clinic_id,

@@ -8,7 +8,6 @@ from app.db.schema import Text, Uuid
 from app.db.statement import constant
 from app.outbox.models import outbox
 
-
 EVENT_ID = bindparam("event_id", type_=Uuid)
 
 
