@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 
-from app.cli import drain
+from app.cli import drain, wire
 from app.main import create_app
 from tests.cast import Clinic
 from tests.conftest import settings_for
@@ -23,7 +23,7 @@ def address(database_url: str) -> Iterator[Address]:
     config = uvicorn.Config(
         create_app(settings_for(database_url)),
         port=0,
-        http=drain.Protocol,
+        http=wire.Protocol,
         access_log=False,
         log_config=None,
         server_header=False,
