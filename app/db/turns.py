@@ -18,9 +18,16 @@ Row = TypeVar("Row")
 
 # Any number will do, if every release keeps it and no other lock has it.
 ADVISORY_LOCK = 7_065_108_102
-# A job can wait for an hour, a request behind it cannot.
-LOCK_TIMEOUT_MS = 200
-STATEMENT_TIMEOUT_MS = 3_000
+LIMITS = {
+    # A job can wait for an hour, a request behind it cannot.
+    "lock_timeout": "200ms",
+    "statement_timeout": "3s",
+    # A batch is small and what is kept is much, even where it is not yet, or old statistics deny it: row by row, by
+    # index, a batch costs the same for ever.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 # A few milliseconds of work; then requests have the disk to themselves.
 BATCH_ROWS = 500
 PAUSE_S = 0.1
@@ -35,8 +42,8 @@ TAKE_TURN = compiled(
     select(
         func.pg_try_advisory_xact_lock(literal(ADVISORY_LOCK)).label("is_mine"),
         *(
-            func.set_config(literal(name, Text), literal(str(limit_ms), Text), true()).label(name)
-            for name, limit_ms in (("lock_timeout", LOCK_TIMEOUT_MS), ("statement_timeout", STATEMENT_TIMEOUT_MS))
+            func.set_config(literal(name, Text), literal(limit, Text), true()).label(name)
+            for name, limit in LIMITS.items()
         ),
     ),
     _is_mine,
