@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, tuple_
+from sqlalchemy import bindparam, func, insert, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.audit.models import audit_logs
@@ -49,6 +49,8 @@ RECORD_EVENT = compiled(
     int,
     is_write=True,
 )
+
+MAKE_MONTHS = compiled("make_audit_months", select(func.make_audit_months()), int, is_write=True)
 
 _FILTERS = {
     "actor_id": audit_logs.c.actor_id == bindparam("actor_id", type_=Uuid),

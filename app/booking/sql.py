@@ -14,7 +14,8 @@ from app.consultation.models import consultations, public
 from app.consultation.rules import Consultation
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, calls, compiled, constant
-from app.idempotency.clauses import claim_key
+from app.idempotency.clauses import claim_key, forget_keys
+from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.service import Attempt
 from app.identity.users.clauses import active_patients
 from app.outbox.clauses import announce
@@ -123,3 +124,18 @@ CIRCUMSTANCES = compiled(
 
 # The key's consultation as it was when it was booked.
 BOOKED_UNDER_KEY = compiled("booked_under_key", select(*public()).where(_UNDER_KEY), Consultation)
+
+# `uq_consultations_idempotency_key` keeps these from booking again.
+FORGET_KEYS = compiled(
+    "forget_booking_keys",
+    forget_keys(
+        operation=OPERATION,
+        is_recorded=exists().where(
+            consultations.c.clinic_id == keys.c.clinic_id,
+            consultations.c.patient_id == keys.c.user_id,
+            consultations.c.idempotency_key == keys.c.key,
+        ),
+    ),
+    int,
+    is_write=True,
+)

@@ -1,6 +1,7 @@
 """The questions that are asked about a key once it was used."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import LargeBinary, bindparam, func, select, update
@@ -17,6 +18,7 @@ class UsedKey:
     """A key that was used before. `outcome` is what was told then, unless a record tells it."""
 
     fingerprint: bytes
+    created_at: datetime
     is_expired: bool
     outcome: dict[str, Any] | None
 
@@ -32,7 +34,12 @@ _IS_IT = (
 # failover can't take back what a replay has confirmed.
 USED_KEY = compiled(
     "used_key",
-    select(keys.c.fingerprint, (keys.c.created_at < func.now() - ANSWER_KEPT).label("is_expired"), keys.c.outcome)
+    select(
+        keys.c.fingerprint,
+        keys.c.created_at,
+        (keys.c.created_at < func.now() - ANSWER_KEPT).label("is_expired"),
+        keys.c.outcome,
+    )
     .where(_IS_IT)
     .with_for_update(),
     UsedKey,

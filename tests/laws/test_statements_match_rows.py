@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from app.db import migrate
+from app.db import migrate, turns
 from app.db.statement import Statement
 from tests.laws.catalog import modules
 
@@ -17,7 +17,7 @@ from tests.laws.catalog import modules
 def _statements() -> list[Any]:
     """Every constant, and every built statement: without filters, with each alone, with all."""
     found: dict[str, Statement[Any]] = {}
-    for module in [*modules("sql"), migrate]:
+    for module in [*modules("sql"), migrate, turns]:
         for name, value in vars(module).items():
             if isinstance(value, Statement):
                 found[f"{module.__name__}.{name}"] = value
