@@ -161,12 +161,15 @@ class Database:
 
     def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
         if statement.name not in self._joined:
-            self._joined[statement.name] = Joined(statement, self._run_joined, is_shared=_is_shared)
+            self._joined[statement.name] = Joined(statement, self._run_joined, is_final=_is_final)
         return self._joined[statement.name]
 
-    async def _run_joined(self, statement: Statement[Any], calls: list[Mapping[str, object]]) -> dict[int, Any]:
-        """The rows by their call's place. Alone, a call is tried again and waits as any other statement does."""
-        is_alone = len(calls) == 1
+    async def _run_joined(
+        self,
+        statement: Statement[Any],
+        calls: list[Mapping[str, object]],
+        is_alone: bool,  # noqa: FBT001 - called by Joined only
+    ) -> dict[int, Any]:
         arrays: dict[str, object] = {name: [call[name] for call in calls] for name in calls[0]}
         arrays["lock_timeout"] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
@@ -262,12 +265,15 @@ class Database:
         self._is_down = True
 
 
-def _is_shared(error: Exception) -> bool:
-    """Whether it tells the same to all calls of a statement: the database is away, or the outcome unknown."""
+def _is_final(error: Exception, calls: int) -> bool:
+    """Whether the error is the answer to every one of these calls, so that none needs to be run alone."""
     if isinstance(error, ConnectionLost):
         return True
-    # What PostgreSQL said of a statement has a code, and may be about one of its calls only.
-    return isinstance(error, Unavailable) and getattr(error.__cause__, "sqlstate", None) is None
+    if isinstance(error, Unavailable):
+        # What PostgreSQL said of a statement (a lock, a deadlock) has a code, and may be about one call; without one
+        # the database is away.
+        return getattr(error.__cause__, "sqlstate", None) is None
+    return calls == 1
 
 
 def _session_options(app_role: str) -> str:
