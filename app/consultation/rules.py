@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-SCHEDULED, COMPLETED, CANCELLED = "scheduled", "completed", "cancelled"
+STATUSES = SCHEDULED, COMPLETED, CANCELLED = "scheduled", "completed", "cancelled"
 
 TRANSITIONS: dict[tuple[str, str], frozenset[str]] = {
     (SCHEDULED, COMPLETED): frozenset({"doctor"}),
