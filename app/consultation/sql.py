@@ -114,10 +114,13 @@ def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
 
 def _page(given: frozenset[str]) -> Select[Any]:
     matching = select(*public()).where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
-    found: FromClause = consultations
-    if not given & {"patient_id", "doctor_id", "status"}:
-        # The clinic's index has the status before the start: PostgreSQL merges one list for each, in order.
-        lists = [matching.where(consultations.c.status == constant(status)) for status in STATUSES]
-        found = union_all(*lists).subquery("of_any_status")
-        matching = select(*public(found))
-    return matching.order_by(found.c.starts_at.desc(), found.c.id.desc()).limit(bindparam("rows"))
+    if given & {"patient_id", "doctor_id", "status"}:
+        return _newest(matching, consultations)
+    # The clinic's index has the status before the start: a page of each, of which the newest are a page of all.
+    pages = [_newest(matching.where(consultations.c.status == constant(status)), consultations) for status in STATUSES]
+    found = union_all(*pages).subquery("of_any_status")
+    return _newest(select(*public(found)), found)
+
+
+def _newest(query: Select[Any], source: FromClause) -> Select[Any]:
+    return query.order_by(source.c.starts_at.desc(), source.c.id.desc()).limit(bindparam("rows"))
