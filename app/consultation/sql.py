@@ -113,6 +113,7 @@ def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
 
 
 def _page(given: frozenset[str]) -> Select[Any]:
+    # Sorted, `before_at` stands before `to`: of two bounds PostgreSQL 18 begins its scan at the first one.
     matching = select(*public()).where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
     if given & {"patient_id", "doctor_id", "status"}:
         return _newest(matching, consultations)

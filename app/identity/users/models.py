@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 
@@ -67,8 +68,9 @@ users = Table(
     Index(
         "ix_users_clinic_id_name_parts_doctor",
         "clinic_id",
-        text("lower(full_name) gist_trgm_ops (siglen='64')"),
+        literal_column("lower(full_name)").label("name"),
         postgresql_using="gist",
+        postgresql_ops={"name": "gist_trgm_ops (siglen='64')"},
         postgresql_where=_IS_WORKING_DOCTOR,
     ),
     Index("ix_users_clinic_id_id_inactive", "clinic_id", "id", postgresql_where=text("NOT is_active")),
