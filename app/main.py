@@ -25,7 +25,7 @@ from app.identity.sessions.endpoints import router as sessions
 from app.identity.tokens import AccessTokens
 from app.identity.users.endpoints import router as users
 from app.observability import logs
-from app.observability.process import end_with_supervisor
+from app.observability.process import collect_garbage_seldom, end_with_supervisor
 from app.oversight.endpoints import router as oversight
 from app.prescription.endpoints import router as prescription
 from app.settings import Settings, SettingsError
@@ -89,7 +89,9 @@ def __getattr__(name: str) -> FastAPI:
         settings = settings_module.load()
     except SettingsError as error:
         raise SystemExit(f"telemed: {error}") from None
-    return create_app(settings)
+    app = create_app(settings)
+    collect_garbage_seldom()
+    return app
 
 
 @asynccontextmanager

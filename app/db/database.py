@@ -6,6 +6,7 @@ which a connection sits idle inside a transaction (docs/decisions/0001).
 """
 
 import asyncio
+import functools
 import os
 import random
 import socket
@@ -161,7 +162,9 @@ class Database:
 
     def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
         if statement.name not in self._joined:
-            self._joined[statement.name] = Joined(statement, self._run_joined, is_final=_is_final)
+            self._joined[statement.name] = Joined(
+                statement, self._run_joined, is_final=functools.partial(_is_final, statement)
+            )
         return self._joined[statement.name]
 
     async def _run_joined(
@@ -176,8 +179,8 @@ class Database:
         async def work(session: Session) -> list[tuple[int, Any]]:
             return await session.placed(statement, arrays)
 
-        if is_alone and statement.is_write:
-            return dict(await self._attempt_write(work))
+        if is_alone:
+            return dict(await (self._attempt_write(work) if statement.is_write else self._attempt_read(work)))
         async with self._session() as session:
             return dict(await work(session))
 
@@ -265,10 +268,11 @@ class Database:
         self._is_down = True
 
 
-def _is_final(error: Exception, calls: int) -> bool:
+def _is_final(statement: Statement[Any], error: Exception, calls: int) -> bool:
     """Whether the error is the answer to every one of these calls, so that none needs to be run alone."""
     if isinstance(error, ConnectionLost):
-        return True
+        # A read is tried once more; what became of a write is unknown.
+        return statement.is_write
     if isinstance(error, Unavailable):
         # What PostgreSQL said of a statement (a lock, a deadlock) has a code, and may be about one call; without one
         # the database is away.
