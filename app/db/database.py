@@ -109,7 +109,7 @@ class Database:
     """A pool of connections that work under the application's role."""
 
     def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
-        self._joined: dict[str, Joined[Any]] = {}
+        self._joined: dict[Statement[Any], Joined[Any]] = {}
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
@@ -161,11 +161,10 @@ class Database:
         return await self._attempt(statement, lambda session: session.execute(statement, **values))
 
     def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
-        if statement.name not in self._joined:
-            self._joined[statement.name] = Joined(
-                statement, self._run_joined, is_final=functools.partial(_is_final, statement)
-            )
-        return self._joined[statement.name]
+        if statement not in self._joined:
+            is_final = functools.partial(_is_final, statement)
+            self._joined[statement] = Joined(statement, self._run_joined, is_final=is_final)
+        return self._joined[statement]
 
     async def _run_joined(
         self,
