@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import psycopg
 
@@ -17,11 +18,10 @@ from app.bench.town import CLINIC_ID, SLOT_LENGTH, SLOTS_OF_DOCTOR, Held, Town
 Progress = Callable[[str, int, int], None]
 _Connection = psycopg.Connection[tuple[object, ...]]
 
-# Rows are handed over in pieces of this many, so that neither side waits for the other for long.
-ROWS_A_PIECE = 10_000
 # One in five of those held ended with a prescription.
 PRESCRIBED_EVERY = 5
 _MARK = "\\N"
+_DOCTOR = "(doctor)"
 _DEFERRED = "availability_slots", "consultations", "prescriptions", "idempotency_keys", "users"
 _ITEMS = '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "three times a day", "duration_days": 7}]'
 
@@ -39,7 +39,7 @@ def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> Non
     now = datetime.now(UTC)
     held = [town.held(number) for number in range(town.past + town.scheduled)]
     taken = {(one.doctor, one.position) for one in held if one.status != "cancelled"}
-    slots = [_Table("availability_slots", _SLOTS, _slots(town, taken), town.doctors * SLOTS_OF_DOCTOR)]
+    slots = [_Table("availability_slots", _SLOTS, _slots(town, taken), town.doctors * SLOTS_OF_DOCTOR, 25)]
     others = [
         _Table("users", _USERS, _users(town, password_hash), town.doctors + town.patients + 1),
         _Table("consultations", _CONSULTATIONS, _consultations(town, held, now), len(held)),
@@ -60,8 +60,11 @@ def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> Non
 class _Table:
     name: str
     columns: str
+    # Each of one line, or of several.
     rows: Iterable[str]
     count: int
+    # Handed over together, so that neither side waits for the other for long.
+    strings_a_piece: int = 10_000
 
 
 def _fill(url: str, tables: list[_Table], progress: Progress) -> None:
@@ -118,21 +121,12 @@ _DOUBLES = (
 def _copy(connection: _Connection, table: _Table, progress: Progress) -> None:
     written = 0
     with connection.cursor() as cursor, cursor.copy(f"COPY {table.name} ({table.columns}) FROM STDIN") as copy:
-        for piece in _pieces(table.rows):
-            copy.write("".join(piece))
-            written += len(piece)
+        rows = iter(table.rows)
+        while piece := "".join(islice(rows, table.strings_a_piece)):
+            copy.write(piece)
+            written += piece.count("\n")
             progress(table.name, min(written, table.count), table.count)
     progress(table.name, table.count, table.count)
-
-
-def _pieces(rows: Iterable[str]) -> Iterator[list[str]]:
-    piece: list[str] = []
-    for row in rows:
-        piece.append(row)
-        if len(piece) == ROWS_A_PIECE:
-            yield piece
-            piece = []
-    yield piece
 
 
 def _set_indexes(connection: _Connection, tables: list[str], *, are_ready: bool) -> None:
@@ -183,15 +177,18 @@ def email_of_patient(number: int) -> str:
 
 
 def _slots(town: Town, taken: set[tuple[int, int]]) -> Iterator[str]:
-    times = [
-        f"{town.starts_at(position).isoformat()}\t{(town.starts_at(position) + SLOT_LENGTH).isoformat()}"
+    """A doctor's slots at a time, all by one formatting: five times as fast as row by row."""
+    pattern = "".join(
+        f"{CLINIC_ID}\t%d\t{_DOCTOR}\t{town.starts_at(position).isoformat()}"
+        f"\t{(town.starts_at(position) + SLOT_LENGTH).isoformat()}\t%s\n"
         for position in range(SLOTS_OF_DOCTOR)
-    ]
+    )
     for doctor in range(town.doctors):
-        id_, first = towns.doctor_id(doctor), towns.slot_id(doctor, 0)
-        for position, time in enumerate(times):
-            status = "booked" if (doctor, position) in taken else "open"
-            yield f"{CLINIC_ID}\t{first + position}\t{id_}\t{time}\t{status}\n"
+        first = towns.slot_id(doctor, 0)
+        values: list[object] = []
+        for position in range(SLOTS_OF_DOCTOR):
+            values += first + position, "booked" if (doctor, position) in taken else "open"
+        yield pattern.replace(_DOCTOR, str(towns.doctor_id(doctor))) % tuple(values)
 
 
 def _consultations(town: Town, held: list[Held], now: datetime) -> Iterator[str]:
