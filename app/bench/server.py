@@ -201,7 +201,7 @@ class Usage:
         return Usage(self.postgres - other.postgres, self.python - other.python)
 
 
-def usage(cluster: Cluster, serve: Serve) -> Usage:
+def usage(cluster: Cluster, serve: Running) -> Usage:
     """What PostgreSQL and the serving processes have spent; backends that ended count too."""
     return Usage(
         postgres=_cpu_seconds(cluster.postmaster, with_ended=True)
