@@ -81,9 +81,14 @@ class Run:
     # From the beginning until the last answer was there.
     drained_s: float = 0.0
     cpu_seconds: float = 0.0
-    # Due within the run, never sent: every connection was busy to the end.
-    unsent: int = 0
+    # How long those waited that were due and never sent: every connection was busy to the end.
+    unsent_waited_s: list[float] = field(default_factory=list)
     reconnects: int = 0
+
+    @property
+    def unsent(self) -> int:
+        """How many were due and never sent."""
+        return len(self.unsent_waited_s)
 
     def statuses(self) -> Counter[int]:
         """How often each status was answered."""
@@ -208,7 +213,7 @@ class _Loop:
             self._take_answers(now)
         run = self._run
         run.drained_s = Clock() - self._began
-        run.unsent += len(self._waiting)
+        self._leave(self._waiting)
         self._give_up()
         run.seconds = min(self._seconds, Clock() - self._began)
         run.cpu_seconds = time.process_time() - cpu
@@ -228,9 +233,13 @@ class _Loop:
             return
         self._upcoming = self._stream = None
         if self._leaves_unsent:
-            self._run.unsent += len(waiting) + len(later)
+            self._leave(waiting)
+            self._leave([(due, request) for due, _, request in later if due <= self._seconds])
             waiting.clear()
             later.clear()
+
+    def _leave(self, unsent: Iterable[tuple[float, Request]]) -> None:
+        self._run.unsent_waited_s += [self._seconds - due for due, _ in unsent]
 
     def _send(self) -> None:
         idle, waiting = self._idle, self._waiting
@@ -277,21 +286,28 @@ class _Loop:
     def _wait(self, now: float) -> list[tuple[int, int]]:
         if self._idle and (self._waiting or self._stream is not None):
             return []
-        next_at = now + POLL_S_MAX
-        for queue in (self._later, self._resting):
-            if queue and queue[0][0] < next_at:
-                next_at = queue[0][0]
-        if self._upcoming and self._upcoming[0] < next_at:
-            next_at = self._upcoming[0]
-        if now < self._seconds < next_at:
-            next_at = self._seconds
-        pause = next_at - (Clock() - self._began)
+        pause = self._next_at(now) - (Clock() - self._began)
         if pause <= 0:
             return []
         if pause > _COARSE_S:
             return self._generator.epoll.poll(pause - _COARSE_S / 2, ANSWERS_A_TURN)
         select.select([self._generator.epoll], [], [], pause)
         return self._generator.epoll.poll(0, ANSWERS_A_TURN)
+
+    def _next_at(self, now: float) -> float:
+        """When there is something to do apart from taking answers."""
+        next_at = now + POLL_S_MAX
+        if self._resting:
+            next_at = min(next_at, self._resting[0][0])
+        if now < self._seconds:
+            next_at = min(next_at, self._seconds)
+        if self._idle:
+            # With every connection busy, what becomes due can only wait; it keeps its time.
+            if self._later:
+                next_at = min(next_at, self._later[0][0])
+            if self._upcoming:
+                next_at = min(next_at, self._upcoming[0])
+        return next_at
 
     def _go_on(self, connection: _Connection, request: Request, answer: tuple[int, bytes, float], ended: float) -> None:
         status, body, retry_after = answer

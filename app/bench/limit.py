@@ -81,7 +81,18 @@ def _with_values(statement: Statement[Any], values: dict[str, str]) -> str:
 def _pgbench(cluster: Cluster, script: str, *, clients: int, seconds: float) -> Limit:
     file = cluster.data_dir / "pgbench.sql"
     file.write_text(script)
-    command: list[str | Path] = [embedded.binaries() / "pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "1", "-D", "turn=0"]
+    command: list[str | Path] = [
+        embedded.binaries() / "pgbench",
+        "-n",
+        "-M",
+        "prepared",
+        "-c",
+        str(clients),
+        "-j",
+        "1",
+        "-D",
+        "turn=0",
+    ]
     command += ["-T", str(round(seconds)), "-f", file, cluster.url()]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert answer.returncode == 0, answer.stderr.partition("\n")[0]

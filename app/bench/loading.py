@@ -24,8 +24,7 @@ PRESCRIBED_EVERY = 5
 _MARK = "\\N"
 _DOCTOR = "(doctor)"
 _DEFERRED = "availability_slots", "consultations", "prescriptions", "idempotency_keys", "users"
-_ITEMS = '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "three times a day", "duration_days": 7}]'
-
+_ITEMS = '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "three times a day", "duration_days": 7, "instructions": null}]'
 
 
 class BrokenTown(Exception):

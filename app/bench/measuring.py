@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import length_hint
 from pathlib import Path
-from typing import Any
 
 from app.bench.generator import Generator, Request, Run, Sample, Schedule
 from app.bench.latency import Latency
@@ -15,8 +14,8 @@ from app.bench.server import Cluster, Running, Serve, Usage, usage
 from app.bench.town import Town
 from app.bench.traffic import Traffic
 
-# Requests are made before a run, so that making them is no part of it. More than any server here answers.
-MADE_PER_SECOND = 7_000
+# Requests are made before a run, so that making them is no part of it: more than are answered in its time.
+MADE_PER_SECOND = {"bookings": 6_000, "searches": 6_000, "live": 20_000, "bare": 30_000}
 SUCCESS = range(200, 300)
 REFUSED_EARLY = frozenset({429, 503})
 Tell = Callable[[str], None]
@@ -34,8 +33,6 @@ class Bench:
     workers: int
     tell: Tell
     progress: Progress
-    # What earlier scenarios of this run have measured, by their names.
-    results: dict[str, Any]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -77,8 +74,8 @@ def closed_loop(
     bench: Bench, server: Running, operation: str, *, connections: int, seconds: float, spends: bool = True
 ) -> Measured:
     """As fast as so many connections get their answers. `spends=False`: of a server without a database."""
-    count = int(MADE_PER_SECOND * seconds)
-    wishes = bench.traffic.take(count) if operation == "bookings" else []
+    count = int(MADE_PER_SECOND[operation] * seconds)
+    wishes = bench.traffic.take(min(count, bench.traffic.wishes_left)) if operation == "bookings" else []
     made = [bench.traffic.wished(wish) for wish in wishes] or list(_REQUESTS[operation](bench.traffic, count))
     requests = iter(made)
     with Generator(server.port, connections=connections) as generator:
@@ -148,8 +145,6 @@ def per_second(samples: Sequence[Sample], seconds: float, share: Callable[[Seque
         if sample.due < len(slices):
             slices[int(sample.due)].append(sample.latency_ms)
     return [share(times) if times else 0.0 for times in slices[: int(seconds)]]
-
-
 
 
 _REQUESTS: dict[str, Callable[[Traffic, int], Iterator[Request]]] = {

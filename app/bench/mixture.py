@@ -115,4 +115,3 @@ _READS = _Choice(
 _EVERYTHING = _Choice((READS, reading), (8, _book), (0.9, _cancel), (0.9, _complete), (0.2, _log_in))
 _ELSEWHERE = _Choice((READS, reading), (WRITES, _book))
 WRITING_KINDS = frozenset({"booking", "cancel", "complete", "login"})
-

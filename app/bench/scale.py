@@ -57,9 +57,9 @@ class Scale:
 FULL = Scale()
 QUICK = Scale(
     is_quick=True,
-    slots=40_000,
-    patients=4_000,
-    consultations=8_000,
+    slots=120_000,
+    patients=12_000,
+    consultations=24_000,
     seconds=1,
     warm_up_s=0.5,
     connections=(1, 8, 64),

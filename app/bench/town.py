@@ -141,9 +141,7 @@ class Town:
             doctor = bisect(self._past_ends, number)
             turn = number - (self._past_ends[doctor - 1] if doctor else 0)
             status = "cancelled" if number % CANCELLED_EVERY == 0 else "completed"
-            return Held(
-                number, doctor, turn * _SPREAD % SLOTS_PAST, number * _SPREAD_PATIENTS % self.patients, status
-            )
+            return Held(number, doctor, turn * _SPREAD % SLOTS_PAST, number * _SPREAD_PATIENTS % self.patients, status)
         ahead = number - self.past
         doctor = bisect(self._ahead_ends, ahead)
         turn = ahead - (self._ahead_ends[doctor - 1] if doctor else 0)

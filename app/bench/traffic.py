@@ -45,10 +45,15 @@ class Traffic:
     def take_fresh(self, count: int) -> int:
         """Set wishes apart that nobody has had; the number of the first. Raises `TownIsSoldOut`."""
         first = self.next_wish
+        if first + count > self.town.wishes:
+            raise TownIsSoldOut(f"{self.town.wishes:,} slots were free in this town; {count:,} more were wanted")
         self.next_wish += count
-        if self.next_wish > self.town.wishes:
-            raise TownIsSoldOut(f"{self.town.wishes:,} slots are free in this town, and {self.next_wish:,} were wanted")
         return first
+
+    @property
+    def wishes_left(self) -> int:
+        """How many more bookings can be made."""
+        return self.town.wishes - self.next_wish + len(self._given_back)
 
     def take(self, count: int) -> list[int]:
         """Set wishes apart, those first that were given back. Raises `TownIsSoldOut`."""

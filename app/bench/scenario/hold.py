@@ -100,9 +100,7 @@ def _endlessly(traffic: Traffic) -> Iterator[Request]:
 
 def _held(cluster: Cluster, server: Running) -> Held:
     with psycopg.connect(cluster.url("postgres")) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'telemed'"
-        ).fetchone()
+        row = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'telemed'").fetchone()
     return Held(sum(open_files(pid) for pid in server.pids()), row[0] if row else 0)
 
 

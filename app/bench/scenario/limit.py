@@ -32,9 +32,7 @@ def measure(bench: Bench) -> LimitResult:
 
 def book(bench: Bench, *, clients: int, seconds: float) -> Limit:
     """One run of pgbench with bookings. Its clients take turns unevenly, so that some of its wishes stay unused."""
-    reached = limit.bookings(
-        bench.cluster, bench.town, clients=clients, seconds=seconds, first=bench.traffic.next_wish
-    )
+    reached = limit.bookings(bench.cluster, bench.town, clients=clients, seconds=seconds, first=bench.traffic.next_wish)
     bench.traffic.take_fresh(int(reached.per_second * seconds * 1.2) + 500)
     return reached
 

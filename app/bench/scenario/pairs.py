@@ -63,9 +63,7 @@ def measure(bench: Bench) -> PairsResult:
     )
 
 
-def _pairs(
-    bench: Bench, server: Running, operation: str, count: int, reach_limit: Callable[[], Limit]
-) -> list[Pair]:
+def _pairs(bench: Bench, server: Running, operation: str, count: int, reach_limit: Callable[[], Limit]) -> list[Pair]:
     found = []
     for turn in range(count):
         bench.tell(f"pairs: {operation}, pair {turn + 1} of {count}")

@@ -59,9 +59,7 @@ def _profiled(bench: Bench, operation: str) -> Profile:
     bench.tell(f"profile: {operation}")
     output = bench.folder / f"profile-{operation}.json"
     with bench.serve(workers=1, sampled=output) as server:
-        measured = closed_loop(
-            bench, server, operation, connections=CONNECTIONS, seconds=bench.scale.profile_s
-        )
+        measured = closed_loop(bench, server, operation, connections=CONNECTIONS, seconds=bench.scale.profile_s)
     return summed(measured, output)
 
 
