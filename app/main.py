@@ -25,10 +25,11 @@ from app.identity.sessions.endpoints import router as sessions
 from app.identity.tokens import AccessTokens
 from app.identity.users.endpoints import router as users
 from app.observability import logs
-from app.observability.process import end_with_supervisor
+from app.observability.process import collect_garbage_seldom, end_with_supervisor
 from app.oversight.endpoints import router as oversight
 from app.prescription.endpoints import router as prescription
 from app.settings import Settings, SettingsError
+from app.worker import Worker
 
 ROUTERS = (sessions, users, availability, booking, consultation, prescription, oversight, health)
 # The keeper restarts a PostgreSQL that died; we restart a keeper that died.
@@ -88,7 +89,9 @@ def __getattr__(name: str) -> FastAPI:
         settings = settings_module.load()
     except SettingsError as error:
         raise SystemExit(f"telemed: {error}") from None
-    return create_app(settings)
+    app = create_app(settings)
+    collect_garbage_seldom()
+    return app
 
 
 @asynccontextmanager
@@ -97,11 +100,14 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     passwords = Passwords(pepper=settings.stable_key_for("passwords"), cost=settings.bcrypt_cost)
     async with _database(settings) as db:
         revocations = Revocations(db, token_lifetime=app.state.access_tokens.lifetime)
+        worker = Worker(db)
         revocations.start()
+        worker.start()
         app.state.db, app.state.passwords, app.state.revocations = db, passwords, revocations
         try:
             yield
         finally:
+            await worker.stop()
             await revocations.stop()
             passwords.close()
 

@@ -82,6 +82,15 @@ class Settings(BaseSettings):
     database_pool_max: Annotated[
         int, Field(ge=2, le=200, description="Connections to PostgreSQL that one process may hold.")
     ] = 16
+    audit_keep_months: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1200,
+            description="Whole months for which `telemed tidy` keeps the audit log, besides the present one; "
+            "0 keeps it for ever.",
+        ),
+    ] = 0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="The least severe line that is logged."),

@@ -62,3 +62,11 @@ def at_once(actions: list[Callable[[], Result]]) -> list[Result]:
 
     with ThreadPoolExecutor(len(actions)) as pool:
         return list(pool.map(run, actions))
+
+
+def eventually(holds: Callable[[], bool], *, within_s: float = DEADLINE_S) -> None:
+    """Come back when it holds."""
+    deadline = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(PAUSE_S)

@@ -1,6 +1,6 @@
 """Table `audit_logs`."""
 
-from sqlalchemy import CheckConstraint, Column, Index, Table, func
+from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -10,7 +10,6 @@ audit_logs = Table(
     metadata,
     clinic_id(),
     Column("id", Uuid, primary_key=True),
-    # The partition key must be part of every unique key of a partitioned table.
     Column("occurred_at", Instant, primary_key=True, server_default=func.now()),
     Column("actor_id", Uuid),
     Column("actor_role", Text),
@@ -20,8 +19,11 @@ audit_logs = Table(
     Column("outcome", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
+    # A unique key of a partitioned table must hold the partition key; in this order it also lists the rows.
+    PrimaryKeyConstraint("clinic_id", "occurred_at", "id"),
     CheckConstraint("outcome IN ('success', 'denied', 'failure')", name="outcome"),
-    Index(None, "clinic_id", "occurred_at", "id"),
+    Index(None, "clinic_id", "action", "occurred_at", "id"),
+    Index(None, "clinic_id", "entity_type", "occurred_at", "id"),
     Index(None, "clinic_id", "entity_id", "occurred_at"),
     Index(None, "clinic_id", "actor_id", "occurred_at"),
     postgresql_partition_by="RANGE (occurred_at)",

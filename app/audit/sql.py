@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, tuple_
+from sqlalchemy import bindparam, func, insert, select, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.audit.models import audit_logs
@@ -50,6 +50,8 @@ RECORD_EVENT = compiled(
     is_write=True,
 )
 
+MAKE_MONTHS = compiled("make_audit_months", select(func.make_audit_months()), int, is_write=True)
+
 _FILTERS = {
     "actor_id": audit_logs.c.actor_id == bindparam("actor_id", type_=Uuid),
     "action": audit_logs.c.action == bindparam("action", type_=Text),
@@ -66,6 +68,7 @@ FILTERS = frozenset(_FILTERS)
 @cache
 def audit_rows(given: frozenset[str]) -> Statement[AuditRow]:
     """The clinic's rows that match the given filters, newest first. Binds `clinic_id`, `rows` and the filters."""
+    # Sorted, `before_at` stands before `to`: of two bounds PostgreSQL 18 begins its scan at the first one.
     query = (
         select(*_COLUMNS)
         .where(audit_logs.c.clinic_id == bindparam("clinic_id"), *(_FILTERS[name] for name in sorted(given)))

@@ -32,7 +32,15 @@ availability_slots = Table(
         "clinic_id",
         "starts_at",
         "id",
+        postgresql_include=["doctor_id", "ends_at"],
         postgresql_where=text("status = 'open'"),
+    ),
+    Index(
+        "ix_availability_slots_clinic_id_starts_at_id_booked",
+        "clinic_id",
+        "starts_at",
+        "id",
+        postgresql_where=text("status = 'booked'"),
     ),
     Index("ix_availability_slots_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
 )

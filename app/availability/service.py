@@ -129,5 +129,8 @@ class _OfferSlots:
             return None
         return await self.db.many(sql.OFFERED, clinic_id=self.doctor.clinic_id, ids=outcome["slot_ids"])
 
+    def made_at(self, result: list[Slot]) -> None:  # noqa: ARG002 - a slot does not know its key
+        return None
+
     def location(self, result: list[Slot]) -> None:  # noqa: ARG002 - a slot has no address of its own
         return None

@@ -120,8 +120,10 @@ _FILTERS = {
 @cache
 def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
     """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only."""
+    # The index of open slots holds every other column: with the word for the status no row of the table is read.
+    columns = [*PUBLIC[:-1], constant("open").label("status")] if "open" in given else PUBLIC
     query = (
-        select(*PUBLIC)
+        select(*columns)
         .where(
             _CLINIC,
             slots.c.starts_at >= bindparam("begin", type_=Instant),

@@ -1,6 +1,7 @@
 """Booking a slot."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +91,9 @@ class _BookSlot:
             return None
         # What happened to it later is not part of the first answer.
         return replace(consultation, status=SCHEDULED, completed_at=None, cancelled_at=None, cancel_reason=None)
+
+    def made_at(self, result: Consultation) -> datetime:
+        return result.created_at
 
     def location(self, result: Consultation) -> str:
         return rules.location(result.id)

@@ -14,7 +14,8 @@ from app.consultation.models import consultations, public
 from app.consultation.rules import Consultation
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, calls, compiled, constant
-from app.idempotency.clauses import claim_key
+from app.idempotency.clauses import claim_key, forget_keys
+from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.service import Attempt
 from app.identity.users.clauses import active_patients
 from app.outbox.clauses import announce
@@ -98,28 +99,48 @@ _OWN = (consultations.c.clinic_id == bindparam("clinic_id")) & (
 )
 _UNDER_KEY = _OWN & (consultations.c.idempotency_key == bindparam("key", type_=Text))
 
-CIRCUMSTANCES = compiled(
-    "circumstances_of_refusal",
-    select(
+
+def _circumstances() -> Statement[Circumstances]:
+    wish = calls(clinic_id=Integer(), patient_id=Uuid(), key=Text(), slot_id=BigInteger())
+    own = (consultations.c.clinic_id == wish.c.clinic_id) & (consultations.c.patient_id == wish.c.patient_id)
+    query = select(
+        wish.c.place,
         exists()
         .where(
-            slots.c.clinic_id == bindparam("clinic_id"),
-            slots.c.id == bindparam("slot_id", type_=BigInteger),
+            slots.c.clinic_id == wish.c.clinic_id,
+            slots.c.id == wish.c.slot_id,
             slots.c.status != constant("withdrawn"),
         )
         .label("slot_exists"),
-        select(consultations.c.id).where(_UNDER_KEY).scalar_subquery().label("consultation_under_key"),
         select(consultations.c.id)
-        .where(
-            _OWN,
-            consultations.c.slot_id == bindparam("slot_id", type_=BigInteger),
-            consultations.c.status != constant("cancelled"),
-        )
+        .where(own, consultations.c.idempotency_key == wish.c.key)
+        .scalar_subquery()
+        .label("consultation_under_key"),
+        select(consultations.c.id)
+        .where(own, consultations.c.slot_id == wish.c.slot_id, consultations.c.status != constant("cancelled"))
         .scalar_subquery()
         .label("consultation_of_patient"),
-    ),
-    Circumstances,
-)
+    ).select_from(wish)
+    apart_by = ("clinic_id", "patient_id", "key")
+    return compiled("circumstances_of_refused_booking", query, Circumstances, apart_by=apart_by)
+
+
+CIRCUMSTANCES = _circumstances()
 
 # The key's consultation as it was when it was booked.
 BOOKED_UNDER_KEY = compiled("booked_under_key", select(*public()).where(_UNDER_KEY), Consultation)
+
+# `uq_consultations_idempotency_key` keeps these from booking again.
+FORGET_KEYS = compiled(
+    "forget_booking_keys",
+    forget_keys(
+        operation=OPERATION,
+        is_recorded=exists().where(
+            consultations.c.clinic_id == keys.c.clinic_id,
+            consultations.c.patient_id == keys.c.user_id,
+            consultations.c.idempotency_key == keys.c.key,
+        ),
+    ),
+    int,
+    is_write=True,
+)

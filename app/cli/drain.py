@@ -5,7 +5,8 @@ it, and what was on its way on a kept connection, is answered with a reset. Here
 
 1. the kernel ignores newcomers, and what it accepted before is taken in;
 2. the listeners are closed: from now on newcomers are refused, and a proxy tries the next server;
-3. a connection in use is closed after its answer, which says so; an idle one gets a moment for one more request.
+3. a connection in use is closed after its answer, which says so; an idle one gets a moment for one more request
+   (`wire.Protocol`).
 """
 
 import asyncio
@@ -18,49 +19,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.supervisors import Multiprocess
 
 # Step 1: an event loop that is busy needs several turns to take in what waits.
 TAKE_IN_S = 0.1
-# Step 3: longer than a client in full swing thinks between two requests, and nobody notices it at Ctrl-C.
-LINGER_S = 1.0
 _SO_ATTACH_FILTER = 26
 # One BPF instruction, RET with the constant 0: keep no byte of any packet.
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
-
-
-class Protocol(HttpToolsProtocol):
-    """A connection that says goodbye before it leaves."""
-
-    _is_leaving = False
-
-    def shutdown(self) -> None:
-        """Leave after the answer that is being made, or else after the next one, or else after `LINGER_S`."""
-        if self._is_answering():
-            super().shutdown()
-            return
-        self._is_leaving = True
-        self._unset_keepalive_if_required()
-        self.loop.call_later(LINGER_S, self._leave_if_idle)
-
-    def on_headers_complete(self) -> None:
-        """Begin with a request; while leaving, it is the last one."""
-        super().on_headers_complete()
-        if self._is_leaving:
-            self.cycle.keep_alive = False
-
-    def _leave_if_idle(self) -> None:
-        if not self._is_answering():
-            self.timeout_keep_alive_handler()
-
-    def _is_answering(self) -> bool:
-        # There is none before the first request, although uvicorn's type says otherwise.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
-        return cycle is not None and not cycle.response_complete
 
 
 class Server(uvicorn.Server):

@@ -9,7 +9,7 @@ import typer
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from app.cli import drain
+from app.cli import drain, wire
 from app.db.embedded import serve_lock
 from app.settings import load
 
@@ -39,7 +39,7 @@ def run(*, host: str, port: int, workers: int) -> None:
         host=host,
         port=port,
         workers=workers,
-        http=drain.Protocol,
+        http=wire.Protocol,
         access_log=False,
         log_config=None,
         server_header=False,

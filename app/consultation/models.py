@@ -81,7 +81,7 @@ consultations = Table(
     ),
     Index("ix_consultations_clinic_id_patient_id_starts_at_id", "clinic_id", "patient_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
-    Index("ix_consultations_clinic_id_starts_at_id", "clinic_id", "starts_at", "id"),
+    Index("ix_consultations_clinic_id_status_starts_at_id", "clinic_id", "status", "starts_at", "id"),
 )
 
 PUBLIC = (

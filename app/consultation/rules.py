@@ -16,6 +16,7 @@ SCHEDULED: Final = "scheduled"
 COMPLETED: Final = "completed"
 CANCELLED: Final = "cancelled"
 Status = Literal["scheduled", "completed", "cancelled"]
+STATUSES: Final = (SCHEDULED, COMPLETED, CANCELLED)
 
 TRANSITIONS: dict[tuple[str, str], frozenset[str]] = {
     (SCHEDULED, COMPLETED): frozenset({"doctor"}),

@@ -6,6 +6,7 @@ which a connection sits idle inside a transaction (docs/decisions/0001).
 """
 
 import asyncio
+import functools
 import os
 import random
 import socket
@@ -108,7 +109,7 @@ class Database:
     """A pool of connections that work under the application's role."""
 
     def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
-        self._joined: dict[str, Joined[Any]] = {}
+        self._joined: dict[Statement[Any], Joined[Any]] = {}
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
@@ -160,21 +161,25 @@ class Database:
         return await self._attempt(statement, lambda session: session.execute(statement, **values))
 
     def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
-        if statement.name not in self._joined:
-            self._joined[statement.name] = Joined(statement, self._run_joined, is_shared=_is_shared)
-        return self._joined[statement.name]
+        if statement not in self._joined:
+            is_final = functools.partial(_is_final, statement)
+            self._joined[statement] = Joined(statement, self._run_joined, is_final=is_final)
+        return self._joined[statement]
 
-    async def _run_joined(self, statement: Statement[Any], calls: list[Mapping[str, object]]) -> dict[int, Any]:
-        """The rows by their call's place. Alone, a call is tried again and waits as any other statement does."""
-        is_alone = len(calls) == 1
+    async def _run_joined(
+        self,
+        statement: Statement[Any],
+        calls: list[Mapping[str, object]],
+        is_alone: bool,  # noqa: FBT001 - called by Joined only
+    ) -> dict[int, Any]:
         arrays: dict[str, object] = {name: [call[name] for call in calls] for name in calls[0]}
         arrays["lock_timeout"] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
         async def work(session: Session) -> list[tuple[int, Any]]:
             return await session.placed(statement, arrays)
 
-        if is_alone and statement.is_write:
-            return dict(await self._attempt_write(work))
+        if is_alone:
+            return dict(await (self._attempt_write(work) if statement.is_write else self._attempt_read(work)))
         async with self._session() as session:
             return dict(await work(session))
 
@@ -262,12 +267,16 @@ class Database:
         self._is_down = True
 
 
-def _is_shared(error: Exception) -> bool:
-    """Whether it tells the same to all calls of a statement: the database is away, or the outcome unknown."""
+def _is_final(statement: Statement[Any], error: Exception, calls: int) -> bool:
+    """Whether the error is the answer to every one of these calls, so that none needs to be run alone."""
     if isinstance(error, ConnectionLost):
-        return True
-    # What PostgreSQL said of a statement has a code, and may be about one of its calls only.
-    return isinstance(error, Unavailable) and getattr(error.__cause__, "sqlstate", None) is None
+        # A read is tried once more; what became of a write is unknown.
+        return statement.is_write
+    if isinstance(error, Unavailable):
+        # What PostgreSQL said of a statement (a lock, a deadlock) has a code, and may be about one call; without one
+        # the database is away.
+        return getattr(error.__cause__, "sqlstate", None) is None
+    return calls == 1
 
 
 def _session_options(app_role: str) -> str:

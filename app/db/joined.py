@@ -6,7 +6,7 @@ Alone, each call pays for a plan check, an executor, a COMMIT and a round trip; 
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -20,7 +20,8 @@ AT_ONCE = 2
 CALLS_MAX = 32
 
 Values = Mapping[str, object]
-Run = Callable[[Statement[Any], "list[Values]"], Awaitable["dict[int, Any]"]]
+# The rows by their call's place, from 1. Alone, a call waits for locks, and is tried again, as any other statement.
+Run = Callable[[Statement[Any], list[Values], bool], Awaitable[dict[int, Any]]]
 
 
 @dataclass(slots=True)
@@ -32,16 +33,17 @@ class _Call(Generic[Row]):
 class Joined(Generic[Row]):
     """The calls of one statement that wait to be run together.
 
-    `run` takes a list of calls and gives the rows by their place in it, from 1. `is_shared` tells which errors hold
-    for all; after any other each call is run alone, so that nobody pays for a neighbour.
+    After an error each call is run alone, so that nobody pays for a neighbour, and nobody waits behind it. `is_final`
+    tells, of an error and a number of calls, whether it is the answer to all of them.
     """
 
-    def __init__(self, statement: Statement[Row], run: Run, *, is_shared: Callable[[Exception], bool]) -> None:
+    def __init__(self, statement: Statement[Row], run: Run, *, is_final: Callable[[Exception, int], bool]) -> None:
         self._statement = statement
         self._run = run
-        self._is_shared = is_shared
+        self._is_final = is_final
         self._waiting: deque[_Call[Row]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._together: set[asyncio.Task[None]] = set()
+        self._alone: set[asyncio.Task[None]] = set()
         # Halved by a failure, one more after a success: where constraints refuse often, few travel together.
         self._most = CALLS_MAX
 
@@ -57,19 +59,13 @@ class Joined(Generic[Row]):
 
     async def close(self) -> None:
         """Wait for what is on its way."""
-        while self._running:
-            await asyncio.wait(self._running)
+        while running := self._together | self._alone:
+            await asyncio.wait(running)
 
     def _start(self) -> None:
-        while self._waiting and len(self._running) < AT_ONCE:
-            # A context of its own: it works for several requests, so it is none of them.
-            task = asyncio.get_running_loop().create_task(self._work(self._take()), context=Context())
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        self._start()
+        while self._waiting and len(self._together) < AT_ONCE:
+            task = _spawn(self._work_together(self._take()), self._together)
+            task.add_done_callback(lambda _: self._start())
 
     def _take(self) -> list[_Call[Row]]:
         """The longest waiting, but no two that would meet each other in the statement."""
@@ -86,20 +82,37 @@ class Joined(Generic[Row]):
         self._waiting.extendleft(reversed(left))
         return list(taken.values())
 
-    async def _work(self, calls: list[_Call[Row]]) -> None:
+    async def _work_together(self, calls: list[_Call[Row]]) -> None:
         try:
-            rows = await self._run(self._statement, [call.values for call in calls])
+            rows = await self._run(self._statement, [call.values for call in calls], False)
         except Exception as error:  # noqa: BLE001 - handed to whoever called
-            if len(calls) == 1 or self._is_shared(error):
+            if self._is_final(error, len(calls)):
                 for call in calls:
                     _settle(call, error=error)
                 return
             self._most = max(1, self._most // 2)
-            await asyncio.gather(*(self._work([call]) for call in calls))
+            for call in calls:
+                _spawn(self._work_alone(call), self._alone)
         else:
             self._most = min(CALLS_MAX, self._most + 1)
             for place, call in enumerate(calls, start=1):
                 _settle(call, row=rows.get(place))
+
+    async def _work_alone(self, call: _Call[Row]) -> None:
+        try:
+            rows = await self._run(self._statement, [call.values], True)
+        except Exception as error:  # noqa: BLE001 - handed to whoever called
+            _settle(call, error=error)
+        else:
+            _settle(call, row=rows.get(1))
+
+
+def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    # A context of its own: it works for several requests, so it is none of them.
+    task = asyncio.get_running_loop().create_task(work, context=Context())
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
 
 
 def _settle(call: _Call[Row], *, row: Row | None = None, error: Exception | None = None) -> None:

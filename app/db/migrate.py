@@ -16,7 +16,7 @@ from app.db.statement import Statement, compiled
 MIGRATIONS = Path(__file__).with_name("migrations")
 # Any number will do, if every release keeps it.
 ADVISORY_LOCK = 7_065_108_101
-AUDIT_MONTHS_AHEAD = 12
+HEAD = "head"
 
 CURRENT_REVISION: Statement[str] = compiled(
     "current_revision",
@@ -36,18 +36,18 @@ def head() -> str:
     return revision
 
 
-def upgrade(url: str, *, app_role: str, to: str = "head") -> None:
-    """Run the missing steps as the owner that `url` logs in, and make the audit log's next months."""
-    with _locked(url) as connection:
+def upgrade(url: str, *, app_role: str, to: str = HEAD) -> None:
+    """Run the missing steps as the owner that `url` logs in, and make the months of the coming year."""
+    with locked(url) as connection:
         command.upgrade(_config(connection, app_role), to)
-        if connection.scalar(text("SELECT to_regproc('make_audit_partitions') IS NOT NULL")):
-            connection.execute(text("SELECT make_audit_partitions(:months)"), {"months": AUDIT_MONTHS_AHEAD})
+        if to == HEAD:
+            connection.execute(text("SELECT make_audit_months(), make_outbox_months()"))
             connection.commit()
 
 
 def downgrade(url: str, *, app_role: str, to: str) -> None:
     """Undo steps down to `to`; for tests, and for the hour after a bad release."""
-    with _locked(url) as connection:
+    with locked(url) as connection:
         command.downgrade(_config(connection, app_role), to)
 
 
@@ -58,7 +58,8 @@ def is_empty(url: str) -> bool:
 
 
 @contextmanager
-def _locked(url: str) -> Iterator[Connection]:
+def locked(url: str) -> Iterator[Connection]:
+    """A connection as the owner, who changes the schema alone. Raises `MigrationFailed`."""
     with _connected(url) as connection:
         connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
         connection.commit()

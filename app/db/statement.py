@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 _DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Statement(Generic[Row]):
     """SQL text with `%(name)s` places, what makes a row of its columns, and what is done to values before they go."""
 
@@ -61,6 +61,8 @@ def compiled(
     assert isinstance(result, SQLCompiler)
     exported = getattr(query, "exported_columns", None)
     columns = tuple(exported.keys()) if exported is not None else ()
+    if apart_by is not None:
+        columns = columns[1:]
     binds = {result.bind_names[bind]: bind for bind in result.bind_names}
     processors = {
         name: process

@@ -3,16 +3,17 @@
 Plain ASGI, because a middleware made with `BaseHTTPMiddleware` costs a task and two queues for each request.
 """
 
+import json
+import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http import problems
-from app.kit.errors import BodyTooLarge, InternalError
+from app.kit.errors import BodyTooLarge, InternalError, RateLimited
 from app.kit.ids import uuid7
 from app.observability import context, logs
 
@@ -22,7 +23,16 @@ LENGTH_DIGITS_MAX = 18
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", flags=re.ASCII)
 # An API answer is never a page: nothing in it may load, run or be framed.
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# A crowd that was turned away comes back over so many seconds.
+RETRY_AFTER_S_MAX = 3
+_PLACE = b"(request id)"
+_TURNED_AWAY = json.dumps(problems.body(RateLimited(), request_id=_PLACE.decode())).encode()
+RawHeaders = Iterable[tuple[bytes, bytes]]
 _log = logs.logger("http")
+
+
+ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+UNLESS_GIVEN = ((b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store"))
 
 
 class Edge:
@@ -38,7 +48,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        request = context.RequestContext(_request_id(scope), method=scope["method"])
+        request = context.RequestContext(_request_id(scope["headers"]), method=scope["method"])
         context.enter(request)
         answer = _Answer(send, request.request_id)
         try:
@@ -77,12 +87,11 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = self._request_id
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers["Referrer-Policy"] = "no-referrer"
-            headers.setdefault("Content-Security-Policy", API_POLICY)
-            headers.setdefault("Cache-Control", "no-store")
+            given = message["headers"]
+            names = {name for name, _ in given}
+            given.append((b"x-request-id", self._request_id.encode()))
+            given.extend(ALWAYS)
+            given.extend(pair for pair in UNLESS_GIVEN if pair[0] not in names)
         await self._send(message)
 
 
@@ -116,8 +125,31 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
+def turned_away(headers: RawHeaders, server_headers: RawHeaders, *, stays: bool) -> bytes:
+    """The whole answer to a request with these headers that was not let in; `stays` tells whether its connection does.
+
+    Written by hand, because it is made thousands of times a second when there is no time for anything.
+    """
+    request_id = _request_id(headers).encode()
+    body = _TURNED_AWAY.replace(_PLACE, request_id)
+    lines = [
+        (b"content-type", problems.MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        # Not all at once again.
+        (b"retry-after", b"%d" % random.randint(1, RETRY_AFTER_S_MAX)),  # noqa: S311 - no secret
+        (b"x-request-id", request_id),
+        *ALWAYS,
+        *UNLESS_GIVEN,
+        *server_headers,
+    ]
+    if not stays:
+        lines.append((b"connection", b"close"))
+    head = b"".join(b"%s: %s\r\n" % pair for pair in lines)
+    return b"HTTP/1.1 429 Too Many Requests\r\n%s\r\n%s" % (head, body)
+
+
+def _request_id(headers: RawHeaders) -> str:
+    for name, value in headers:
         if name == b"x-request-id":
             given = value.decode("latin-1")
             return given if REQUEST_ID.fullmatch(given) else str(uuid7())

@@ -94,15 +94,15 @@ def response(error: DomainError, *, headers: dict[str, str] | None = None) -> JS
     )
 
 
-def body(error: DomainError) -> dict[str, Any]:
-    """The problem as JSON."""
+def body(error: DomainError, *, request_id: str | None = None) -> dict[str, Any]:
+    """The problem as JSON, by default of the request being served."""
     problem: dict[str, Any] = {
         "type": _TYPE_PREFIX + error.code,
         "title": TITLES[error.kind],
         "status": STATUS[error.kind],
         "detail": error.detail,
         "code": error.code,
-        "request_id": context.request_id(),
+        "request_id": request_id or context.request_id(),
     }
     if isinstance(error, Invalid):
         problem["errors"] = [{"field": wrong.field, "message": wrong.message} for wrong in error.errors]

@@ -1,6 +1,6 @@
 """Table `idempotency_keys`."""
 
-from sqlalchemy import Column, Index, LargeBinary, Table, func
+from sqlalchemy import Column, Index, LargeBinary, Table, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -16,5 +16,6 @@ idempotency_keys = Table(
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     # What cannot be read from the record that the key made: a refusal, or the answer itself.
     Column("outcome", JSONB),
-    Index("ix_idempotency_keys_created_at", "created_at"),
+    # The keys that may expire: those that a record keeps. Refused ones stay, and are not in the way here.
+    Index("ix_idempotency_keys_created_at_recorded", "created_at", postgresql_where=text("outcome IS NULL")),
 )

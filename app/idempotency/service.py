@@ -1,6 +1,7 @@
 """Rules 3 to 7 and 10 of the contract's *Booking*, for every command that takes a key."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from app.db.database import Database
@@ -50,6 +51,9 @@ class Command(Protocol[Result]):
     async def recorded(self, outcome: dict[str, Any] | None) -> Result | None:
         """The first answer, out of the record that the key made; `None` if it made none."""
 
+    def made_at(self, result: Result) -> datetime | None:
+        """When the record was made; `None` if only the key's row keeps it from being made twice."""
+
     def location(self, result: Result) -> str | None:
         """The address of the record."""
 
@@ -88,6 +92,7 @@ async def _attempt(db: Database, command: Command[Result], key: Key) -> Attempt[
         if violation.constraint not in command.refusing:
             raise
         refusal = await command.reason(violation.constraint)
+        _raise_if_expired(refusal)
         told = {**_scope(key), "fingerprint": key.fingerprint, "refusal": _told(refusal)}
         if await db.one(sql.CLAIM_WITH_REFUSAL, **told) is not None:
             raise refusal from violation
@@ -101,6 +106,7 @@ async def _attempt(db: Database, command: Command[Result], key: Key) -> Attempt[
 async def _refuse(db: Database, command: Command[Result], key: Key) -> None:
     """Step 2. Raises the refusal unless somebody else told one under the key in the meantime."""
     refusal = await command.reason(None)
+    _raise_if_expired(refusal)
     if await db.one(sql.SETTLE_REFUSAL, **_scope(key), refusal=_told(refusal)) is not None:
         raise refusal
 
@@ -109,7 +115,7 @@ async def _first_answer(db: Database, command: Command[Result], key: Key, used: 
     if used.fingerprint != key.fingerprint:
         raise IdempotencyKeyReused
     result = await command.recorded(used.outcome)
-    if used.is_expired:
+    if used.is_expired or _is_older(command, result, than=used.created_at):
         raise IdempotencyKeyExpired(location=command.location(result) if result is not None else None)
     if result is not None:
         return result
@@ -125,6 +131,18 @@ async def _settled(db: Database, command: Command[Result], key: Key) -> dict[str
     if used is None or used.outcome is None:
         raise IdempotencyInFlight
     return used.outcome
+
+
+def _is_older(command: Command[Result], result: Result | None, *, than: datetime) -> bool:
+    """Whether the record was made before this row: under the same key, by a request whose own row is gone."""
+    made_at = command.made_at(result) if result is not None else None
+    return made_at is not None and made_at < than
+
+
+def _raise_if_expired(refusal: DomainError) -> None:
+    """The record tells it each time, with its address: written under the key it would keep the row for ever."""
+    if isinstance(refusal, IdempotencyKeyExpired):
+        raise refusal
 
 
 def _told(refusal: DomainError) -> dict[str, str | None]:

@@ -23,6 +23,7 @@ from app.kit.errors import (
     InternalError,
     Invalid,
     NotFound,
+    RateLimited,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -157,7 +158,7 @@ def _with_gate(endpoint: Endpoint, gate: Gate) -> Endpoint:
 
 def _implied(gate: Gate, path: str, options: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     """The refusals that follow from the gate and the shape of a route."""
-    errors: list[type[DomainError]] = [Invalid, BodyTooLarge, InternalError, Unavailable]
+    errors: list[type[DomainError]] = [Invalid, BodyTooLarge, RateLimited, InternalError, Unavailable]
     if gate.permission:
         errors += [Unauthenticated, Forbidden]
     if "{" in path:

@@ -13,11 +13,12 @@ import bcrypt
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from app.kit.errors import DomainError, Kind, Unavailable
+from app.observability.process import give_way
 
 Result = TypeVar("Result")
 
 LENGTH_MIN, LENGTH_MAX = 8, 256
-# A hash takes 0.3 s of one core at cost 12: two at a time leave the event loop its share.
+# A hash takes 0.3 s of one core at cost 12. Two at a time, of a low priority, leave the event loop its share.
 THREADS = 2
 # About six seconds of work; whoever comes then is told at once to come back.
 WAITING_MAX = 40
@@ -37,7 +38,7 @@ class Passwords:
     def __init__(self, *, pepper: bytes, cost: int) -> None:
         self._pepper = pepper
         self._cost = cost
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt", initializer=give_way)
         self._waiting = 0
 
     async def hash(self, password: str) -> str:

@@ -124,6 +124,15 @@ class InvalidCursor(DomainError):
     sentence = "This cursor does not belong to this list. Start again without one."
 
 
+class RateLimited(DomainError):
+    """More is asked at this moment than can be answered in time; nothing of this request was done."""
+
+    code = "rate_limited"
+    kind = Kind.RATE_LIMITED
+    sentence = "Too much is asked at this moment. Repeat the same request after `Retry-After` seconds."
+    retry_after_s = 1
+
+
 class Unavailable(DomainError):
     """Rolled back or unknown; the same call, with the same key, is safe to repeat."""
 

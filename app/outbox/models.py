@@ -11,7 +11,8 @@ outbox = Table(
     Column("id", Uuid, primary_key=True),
     Column("topic", Text, nullable=False),
     Column("entity_id", Text, nullable=False),
-    Column("created_at", Instant, nullable=False, server_default=func.now()),
+    # The partition key must be part of every unique key of a partitioned table.
+    Column("created_at", Instant, primary_key=True, server_default=func.now()),
     Column("published_at", Instant),
     Index(
         "ix_outbox_clinic_id_created_at_unpublished",
@@ -19,4 +20,5 @@ outbox = Table(
         "created_at",
         postgresql_where=text("published_at IS NULL"),
     ),
+    postgresql_partition_by="RANGE (created_at)",
 )

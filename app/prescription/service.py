@@ -1,6 +1,7 @@
 """Issuing and reading prescriptions."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -126,6 +127,9 @@ class _IssuePrescription:
             doctor_id=self.key.user_id,
             key=self.key.value,
         )
+
+    def made_at(self, result: Prescription) -> datetime:
+        return result.created_at
 
     def location(self, result: Prescription) -> str:
         return rules.location(result.id)

@@ -12,7 +12,8 @@ from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
 from app.consultation.models import consultations
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
-from app.idempotency.clauses import claim_key
+from app.idempotency.clauses import claim_key, forget_keys
+from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.service import Attempt
 from app.identity.users.clauses import active_user
 from app.outbox.clauses import announce
@@ -104,6 +105,21 @@ CIRCUMSTANCES = compiled(
 )
 
 ISSUED_UNDER_KEY = compiled("issued_under_key", select(*PUBLIC).where(_UNDER_KEY), Prescription)
+
+# `uq_prescriptions_idempotency_key` keeps these from prescribing again.
+FORGET_KEYS = compiled(
+    "forget_prescription_keys",
+    forget_keys(
+        operation=OPERATION,
+        is_recorded=exists().where(
+            prescriptions.c.clinic_id == keys.c.clinic_id,
+            prescriptions.c.doctor_id == keys.c.user_id,
+            prescriptions.c.idempotency_key == keys.c.key,
+        ),
+    ),
+    int,
+    is_write=True,
+)
 
 # The patient who received it and the doctor who issued it; nobody else, not even an admin.
 _IS_CONCERNED = or_(

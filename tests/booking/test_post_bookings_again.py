@@ -4,7 +4,8 @@ import psycopg
 import pytest
 
 from tests.cast import Clinic, fresh_key
-from tests.tables import age_key, rows_of, until
+from tests.patience import at_once
+from tests.tables import age_key, rows_of, slot_status, until
 
 ABSENT = 2**63 - 1
 
@@ -111,6 +112,36 @@ def test_key_whose_row_is_gone_executes_nothing(clinic: Clinic, owner: psycopg.C
     assert refused.json()["code"] == "idempotency_key_expired"
     assert refused.headers["location"] == f"/consultations/{consultation['id']}"
     clinic.petra.books(other, expect=201)
+
+
+@pytest.mark.parametrize("days", [0, 8])
+def test_reuse_of_a_key_whose_row_is_gone_is_told_the_same_each_time(
+    clinic: Clinic, owner: psycopg.Connection, days: int
+) -> None:
+    """The reuse claims the key anew; the record is older than that, and is no answer to it."""
+    slot, taken, key = clinic.dora.offers(), clinic.dora.offers(), fresh_key()
+    first = clinic.paul.books(slot, key=key, expect=201)
+    clinic.petra.has_booked(taken)
+    owner.execute("DELETE FROM idempotency_keys WHERE key = %s", [key])
+    refused = clinic.paul.books(taken, key=key, expect=409)
+    age_key(owner, key, days=days)
+    again = clinic.paul.books(taken, key=key, expect=409)
+    for answer in (refused, again):
+        assert answer.json()["code"] == "idempotency_key_expired"
+        assert answer.headers["location"] == first.headers["location"]
+        assert "idempotency-replayed" not in answer.headers
+
+
+def test_reuses_at_once_of_a_key_whose_row_is_gone_execute_nothing(clinic: Clinic, owner: psycopg.Connection) -> None:
+    slot, other, key = clinic.dora.offers(), clinic.dora.offers(), fresh_key()
+    clinic.paul.books(slot, key=key, expect=201)
+    owner.execute("DELETE FROM idempotency_keys WHERE key = %s", [key])
+    sessions = [clinic.paul.in_another_session() for _ in range(6)]
+    answers = at_once([lambda paul=paul, slot=s: paul.books(slot, key=key) for paul in sessions for s in (slot, other)])
+    codes = {answer.json()["code"] for answer in answers}
+    assert codes <= {"idempotency_key_expired", "idempotency_key_reused"}
+    assert slot_status(owner, other["id"]) == "open"
+    assert rows_of(owner, "consultations", clinic) == 1
 
 
 def test_key_whose_answer_was_never_told_stays_refused(clinic: Clinic, owner: psycopg.Connection) -> None:

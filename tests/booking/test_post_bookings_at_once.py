@@ -34,7 +34,7 @@ def test_equal_keys_at_once_are_refused_alike(clinic: Clinic, owner: psycopg.Con
 def test_key_in_flight_is_waited_for_and_then_told(clinic: Clinic, database_url: str) -> None:
     slot, key = clinic.dora.offers(), fresh_key()
     clinic.paul.books(slot, key=key, expect=201)
-    renew = "UPDATE idempotency_keys SET created_at = now() WHERE clinic_id = %s AND key = %s"
+    renew = "UPDATE idempotency_keys SET created_at = created_at WHERE clinic_id = %s AND key = %s"
     with ThreadPoolExecutor(1) as threads, held(database_url, renew, [clinic.id, key]) as first:
         with psycopg.connect(database_url, autocommit=True) as owner:
             second = threads.submit(clinic.paul.books, slot, key=key)

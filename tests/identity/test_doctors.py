@@ -62,6 +62,15 @@ def test_q_is_part_of_the_name_without_case(clinic: Clinic) -> None:
         ("%%", []),
         ("'", ["O'Hara"]),
         ("R_s", ["Under_Score"]),
+        ("100%", ["100% Real"]),
+        ("100_", []),
+        ("DER_SCORE", ["Under_Score"]),
+        ("score_", []),
+        ("back\\sla", ["Back\\Slash"]),
+        ("ack%", []),
+        ("hara", ["O'Hara"]),
+        ("  ", []),
+        ("tor smi", ["Doctor Smith"]),
     ],
 )
 def test_q_is_taken_literally(clinic: Clinic, q: str, found: list[str]) -> None:

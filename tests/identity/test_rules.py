@@ -8,7 +8,7 @@ import pytest
 
 from app.identity.rules import PERMISSIONS, ROLES, Permission, may
 from app.identity.sessions.rules import REPEAT_WITHIN, Decision, Presented, decide
-from app.identity.users.rules import is_slug, normalized_email, time_zones, valid_email
+from app.identity.users.rules import has_trigram, is_slug, normalized_email, time_zones, valid_email
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -155,3 +155,13 @@ def test_slug_is_1_to_63_of_letters_digits_and_inner_hyphens(slug: str, is_good:
 def test_time_zones_are_those_of_the_iana() -> None:
     assert {"UTC", "Europe/Paris", "Africa/Lagos"} <= time_zones()
     assert "Mars/Olympus" not in time_zones()
+
+
+@pytest.mark.parametrize("text", ["abc", "ana b", "-42x-", "Zoë", "100%", "東京都"])
+def test_three_letters_or_digits_in_a_row_have_a_trigram(text: str) -> None:
+    assert has_trigram(text)
+
+
+@pytest.mark.parametrize("text", ["", "ab", "a b c", "o'h", "___", "%%%", "a_b", "   "])
+def test_less_has_no_trigram(text: str) -> None:
+    assert not has_trigram(text)

@@ -6,8 +6,10 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from app.db import embedded
 from app.db.statement import Statement
 from tests.cast import Clinic
+from tests.conftest import apart
 
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 TABLES = {
@@ -33,6 +35,7 @@ COLUMNS = {
     "idempotency_keys": {"outcome"},
     "outbox": {"published_at"},
 }
+FUNCTIONS = {"make_audit_months()", "make_outbox_months()", "drop_outbox_month()"}
 DDL = [
     "CREATE TABLE mine (id int)",
     "CREATE SCHEMA mine",
@@ -44,7 +47,9 @@ DDL = [
     "CREATE INDEX mine ON users (email)",
     "CREATE ROLE mine",
     "COPY users TO PROGRAM 'cat'",
-    "SELECT make_audit_partitions(1)",
+    "DROP TABLE audit_logs_default",
+    "SELECT make_months('outbox', 1)",
+    "SELECT make_month('outbox', '2020-01-01')",
 ]
 
 
@@ -75,18 +80,42 @@ def test_role_may_change_exactly_these_columns(owner: psycopg.Connection) -> Non
     assert granted(owner, query) == COLUMNS
 
 
-def test_role_may_use_one_sequence_and_no_function_of_ours(owner: psycopg.Connection) -> None:
+def test_role_may_use_one_sequence_and_three_functions_of_ours(owner: psycopg.Connection) -> None:
     sequences = owner.execute(
         "SELECT seqrelid::regclass::text FROM pg_sequence"
         " WHERE has_sequence_privilege('telemed_app', seqrelid, 'USAGE, UPDATE')"
     ).fetchall()
     assert sequences == [("availability_slots_id_seq",)]
     functions = owner.execute(
-        "SELECT p.oid::regprocedure::text FROM pg_proc AS p WHERE pronamespace = 'public'::regnamespace"
+        "SELECT p.oid::regprocedure::text, prosecdef, proconfig[1] FROM pg_proc AS p"
+        " WHERE pronamespace = 'public'::regnamespace"
         " AND has_function_privilege('telemed_app', p.oid, 'EXECUTE') AND prorettype <> 'trigger'::regtype"
         " AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')"
     ).fetchall()
-    assert functions == []
+    assert {name for name, *_ in functions} == FUNCTIONS
+    # As the owner, with nothing in the way of the names that they use.
+    assert {how for _, *how in map(list, functions) for how in [tuple(how)]} == {
+        (True, "search_path=pg_catalog, pg_temp")
+    }
+
+
+def test_no_function_that_the_role_may_use_drops_audit_rows(postgres: embedded.Attachment) -> None:
+    with (
+        apart(postgres, "audit_kept") as (_, superuser_url),
+        psycopg.connect(superuser_url, autocommit=True) as owner,
+        psycopg.connect(superuser_url, autocommit=True, options="-c role=telemed_app") as application,
+    ):
+        owner.execute("SELECT make_month('audit_logs', '2001-01-01')")
+        owner.execute(
+            "INSERT INTO audit_logs (clinic_id, id, occurred_at, action, entity_type, outcome, request_id)"
+            " SELECT 1, gen_random_uuid(), moment, 'user.created', 'user', 'success', 'test'"
+            " FROM unnest('{1999-01-31, 2001-01-31, now}'::timestamptz[]) AS moment"
+        )
+        count = "SELECT count(*) FROM audit_logs"
+        before = owner.execute(count).fetchone()
+        for function in sorted(FUNCTIONS):
+            application.execute(f"SELECT {function}".encode())
+        assert owner.execute(count).fetchone() == before
 
 
 def test_role_owns_nothing_and_is_nobody_special(owner: psycopg.Connection) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -104,3 +105,34 @@ def test_revision_is_known_to_the_probe(empty_database: str) -> None:
     migrate.upgrade(empty_database, app_role=ROLE)
     assert not migrate.is_empty(empty_database)
     assert asked(empty_database, "SELECT version_num FROM alembic_version") == [(migrate.head(),)]
+
+
+def test_events_are_moved_into_their_months_and_back(empty_database: str) -> None:
+    migrate.upgrade(empty_database, app_role=ROLE, to="0009_outbox")
+    events = "SELECT * FROM outbox ORDER BY created_at"
+    with psycopg.connect(empty_database) as owner:
+        owner.execute(
+            "INSERT INTO outbox SELECT 1, gen_random_uuid(), 'consultation.booked', 'x', moment, now()"
+            " FROM unnest('{2024-02-29 23:59:59.999999Z, 2024-03-01 00:00Z, now}'::timestamptz[]) AS moment"
+        )
+        owner.execute("UPDATE outbox SET published_at = NULL WHERE created_at > '2024-03-01'")
+    before = asked(empty_database, events)
+    migrate.upgrade(empty_database, app_role=ROLE)
+    assert asked(empty_database, events) == before
+    places = asked(empty_database, "SELECT tableoid::regclass::text FROM outbox ORDER BY created_at")
+    assert places == [("outbox_2024_02",), ("outbox_2024_03",), (f"outbox_{datetime.now(UTC):%Y_%m}",)]
+    migrate.downgrade(empty_database, app_role=ROLE, to="0009_outbox")
+    assert asked(empty_database, events) == before
+
+
+def test_rows_in_the_default_partition_do_not_stop_an_upgrade(empty_database: str) -> None:
+    """A clinic that served on for more than a year has rows of this month there."""
+    migrate.upgrade(empty_database, app_role=ROLE)
+    with psycopg.connect(empty_database) as owner:
+        owner.execute(f"DROP TABLE audit_logs_{datetime.now(UTC):%Y_%m}".encode())
+        owner.execute(
+            "INSERT INTO audit_logs (clinic_id, id, action, entity_type, outcome, request_id)"
+            " VALUES (1, gen_random_uuid(), 'user.created', 'user', 'success', 'test')"
+        )
+    migrate.upgrade(empty_database, app_role=ROLE)
+    assert asked(empty_database, "SELECT count(*) FROM audit_logs_default") == [(1,)]

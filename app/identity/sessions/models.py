@@ -28,4 +28,6 @@ refresh_tokens = Table(
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
     ForeignKeyConstraint(["clinic_id", "session_id"], ["sessions.clinic_id", "sessions.id"]),
+    Index("ix_refresh_tokens_expires_at", "expires_at"),
+    Index(None, "clinic_id", "session_id"),
 )

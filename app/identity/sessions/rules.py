@@ -10,6 +10,8 @@ from enum import Enum, auto
 from uuid import UUID
 
 REPEAT_WITHIN = timedelta(seconds=30)
+# The longest life of an access token: a session is remembered while one of its tokens may be good, and can be ended.
+KEPT_AFTER_EXPIRY = timedelta(days=1)
 
 
 class Decision(Enum):

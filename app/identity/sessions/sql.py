@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Integer, LargeBinary, and_, bindparam, exists, func, insert, select, update
+from sqlalchemy import Integer, LargeBinary, and_, bindparam, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from app.audit.clauses import record
@@ -12,7 +12,7 @@ from app.db.statement import Statement, compiled, constant
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
 from app.identity.sessions.models import refresh_tokens as tokens
 from app.identity.sessions.models import sessions
-from app.identity.sessions.rules import Presented
+from app.identity.sessions.rules import KEPT_AFTER_EXPIRY, Presented
 from app.identity.users.models import clinics, users
 
 
@@ -263,3 +263,37 @@ def _change_password() -> Statement[UUID]:
 
 
 CHANGE_PASSWORD = _change_password()
+
+
+def _forget_expired() -> Statement[UUID]:
+    """The oldest expired tokens, `rows` at most, and each session whose last one is among them."""
+    expired = (
+        select(tokens.c.clinic_id, tokens.c.token_hash)
+        .where(tokens.c.expires_at < func.now() - KEPT_AFTER_EXPIRY)
+        .order_by(tokens.c.expires_at)
+        .limit(bindparam("rows"))
+        .with_for_update(skip_locked=True)
+        .cte("expired_token")
+    )
+    gone = (
+        delete(tokens)
+        .where(tuple_(tokens.c.clinic_id, tokens.c.token_hash).in_(select(expired)))
+        .returning(tokens.c.clinic_id, tokens.c.token_hash, tokens.c.session_id)
+        .cte("gone_token")
+    )
+    # The statement still sees what it deletes.
+    left = tokens.alias("left_token")
+    is_gone = exists().where(gone.c.clinic_id == left.c.clinic_id, gone.c.token_hash == left.c.token_hash)
+    has_left = exists().where(left.c.clinic_id == sessions.c.clinic_id, left.c.session_id == sessions.c.id, ~is_gone)
+    over = (
+        delete(sessions)
+        .where(
+            tuple_(sessions.c.clinic_id, sessions.c.id).in_(select(gone.c.clinic_id, gone.c.session_id)),
+            ~has_left,
+        )
+        .cte("over_session")
+    )
+    return compiled("forget_expired_tokens", select(gone.c.session_id).add_cte(over), _first, is_write=True)
+
+
+FORGET_EXPIRED = _forget_expired()

@@ -1,6 +1,6 @@
 """The CTE that makes a command depend on who is calling, in the very statement that acts."""
 
-from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, exists, select
+from sqlalchemy import CTE, ColumnElement, FromClause, and_, bindparam, select
 
 from app.db.schema import Uuid
 from app.db.statement import constant
@@ -36,10 +36,13 @@ def active_patients(wish: FromClause) -> CTE:
 
 
 def is_active_doctor(clinic_id: ColumnElement[int], doctor_id: ColumnElement[object]) -> ColumnElement[bool]:
-    """Whether the user is a doctor who works at present."""
-    return exists().where(
-        users.c.clinic_id == clinic_id,
-        users.c.id == doctor_id,
-        users.c.role == constant("doctor"),
-        users.c.is_active,
+    """Whether the user is a doctor who works at present; null if there is no such user.
+
+    A value and not an EXISTS, which the planner would turn into a join: of a guess that a window holds few slots it
+    makes one of all slots with all doctors, and sorts the result.
+    """
+    return (
+        select(and_(users.c.role == constant("doctor"), users.c.is_active))
+        .where(users.c.clinic_id == clinic_id, users.c.id == doctor_id)
+        .scalar_subquery()
     )

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 
@@ -23,6 +24,8 @@ clinics = Table(
     Column("slug", Text, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
 )
+
+_IS_WORKING_DOCTOR = text("role = 'doctor' AND is_active")
 
 users = Table(
     "users",
@@ -42,8 +45,8 @@ users = Table(
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     ForeignKeyConstraint(["clinic_id"], ["clinics.clinic_id"]),
     UniqueConstraint("clinic_id", "email_normalized"),
-    # Consultations refer to (clinic, user, role): who has a history keeps the role.
-    UniqueConstraint("clinic_id", "id", "role"),
+    # Consultations refer to (clinic, user, role): who has a history keeps the role. In this order it also lists a role.
+    UniqueConstraint("clinic_id", "role", "id"),
     CheckConstraint("role IN ('admin', 'doctor', 'patient')", name="role"),
     CheckConstraint("specialty IS NULL OR role = 'doctor'", name="specialty_of_doctor"),
     Index(
@@ -51,6 +54,24 @@ users = Table(
         "clinic_id",
         "full_name",
         "id",
-        postgresql_where=text("role = 'doctor' AND is_active"),
+        postgresql_where=_IS_WORKING_DOCTOR,
     ),
+    Index(
+        "ix_users_clinic_id_specialty_full_name_id_doctor",
+        "clinic_id",
+        text("lower(specialty)"),
+        "full_name",
+        "id",
+        postgresql_where=_IS_WORKING_DOCTOR,
+    ),
+    # The trigrams of the name; GIN could not begin with the clinic.
+    Index(
+        "ix_users_clinic_id_name_parts_doctor",
+        "clinic_id",
+        literal_column("lower(full_name)").label("name"),
+        postgresql_using="gist",
+        postgresql_ops={"name": "gist_trgm_ops (siglen='64')"},
+        postgresql_where=_IS_WORKING_DOCTOR,
+    ),
+    Index("ix_users_clinic_id_id_inactive", "clinic_id", "id", postgresql_where=text("NOT is_active")),
 )

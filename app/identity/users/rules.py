@@ -13,6 +13,8 @@ from email_validator import EmailNotValidError, validate_email
 
 DEFAULT_CLINIC = "main"
 EMAIL_LENGTH_MAX = 254
+# Three letters or digits in a row: what `%text%` can be looked up by in an index of trigrams.
+_TRIGRAM = re.compile(r"[^\W_]{3}")
 _SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -50,6 +52,11 @@ def normalized_email(text: str) -> str:
         # `@xn--mnchen-3ya.example` and `@münchen.example` are one; what is no e-mail is compared as it stands.
         text = valid_email(text)
     return unicodedata.normalize("NFKC", text.strip()).casefold()
+
+
+def has_trigram(text: str) -> bool:
+    """Whether the index of trigrams finds names that contain `text`; without one it would have to read them all."""
+    return _TRIGRAM.search(text) is not None
 
 
 def is_slug(text: str) -> bool:

@@ -11,7 +11,7 @@ from app.identity.passwords import Passwords, check_strength
 from app.identity.rules import DOCTOR, PATIENT, Principal
 from app.identity.users import sql
 from app.identity.users.errors import EmailTaken, UserHasHistory
-from app.identity.users.rules import User, normalized_email
+from app.identity.users.rules import User, has_trigram, normalized_email
 from app.identity.users.sql import Doctor
 from app.kit.errors import FieldError, Invalid, NotFound, Unauthenticated
 from app.kit.ids import uuid7
@@ -108,7 +108,10 @@ async def find_users(
     values = {name: value for name, value in {**filters, "after_id": after}.items() if value is not None}
     if "email" in values:
         values["email"] = normalized_email(str(values["email"]))
-    return await db.many(sql.users_of_clinic(frozenset(values)), clinic_id=clinic_id, rows=limit, **values)
+    given = frozenset(values) - {"is_active"}
+    if "is_active" in values:
+        given |= {"active" if values.pop("is_active") else "inactive"}
+    return await db.many(sql.users_of_clinic(given), clinic_id=clinic_id, rows=limit, **values)
 
 
 async def find_doctors(
@@ -124,7 +127,9 @@ async def find_doctors(
     values: dict[str, object] = {}
     if specialty is not None:
         values["specialty"] = specialty
-    if name_part is not None:
+    if name_part is not None and not has_trigram(name_part):
+        values["short_q"] = name_part
+    elif name_part is not None:
         values["q"] = name_part.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     given = frozenset(values)
     if after is not None:

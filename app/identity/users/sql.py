@@ -133,7 +133,8 @@ def change_user(given: frozenset[str]) -> Statement[User]:
 
 _USER_FILTERS = {
     "role": users.c.role == bindparam("role", type_=Text),
-    "is_active": users.c.is_active == bindparam("is_active", type_=Boolean),
+    "active": users.c.is_active,
+    "inactive": ~users.c.is_active,
     "email": users.c.email_normalized == bindparam("email", type_=Text),
     "after_id": users.c.id > bindparam("after_id", type_=Uuid),
 }
@@ -155,7 +156,10 @@ _IS_DOCTOR = and_(_CLINIC, users.c.role == constant("doctor"), users.c.is_active
 _DOCTOR_COLUMNS = [users.c.id, users.c.full_name, users.c.specialty]
 _DOCTOR_FILTERS = {
     "specialty": func.lower(users.c.specialty) == func.lower(bindparam("specialty", type_=Text)),
-    "q": users.c.full_name.icontains(bindparam("q", type_=Text), autoescape=False, escape="\\"),
+    # As the index of trigrams has it …
+    "q": func.lower(users.c.full_name).contains(func.lower(bindparam("q", type_=Text)), escape="\\"),
+    # … and for a text without a trigram the same, but not for that index, which would be read to its end.
+    "short_q": func.strpos(func.lower(users.c.full_name), func.lower(bindparam("short_q", type_=Text))) > 0,
     "after_name": tuple_(users.c.full_name, users.c.id)
     > tuple_(bindparam("after_name", type_=Text), bindparam("after_id", type_=Uuid)),
 }

@@ -1,0 +1,158 @@
+"""One connection of `telemed serve`: it says goodbye before it leaves, and a crowd waits beside the door.
+
+When a doctor opens a day, thousands send the same few bookings. They are served sixteen at a time, in the order in
+which they came, and everybody else walks past them. Who would wait for too long is turned away, which costs a
+twentieth of serving: under four times the load most of the work done is still work that was asked for
+(docs/decisions/0011).
+"""
+
+import asyncio
+from collections import Counter, deque
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from app.http.edge import turned_away
+from app.observability import logs
+
+# Longer than a client in full swing thinks between two requests, and nobody notices it at Ctrl-C.
+LINGER_S = 1.0
+# Per process. At work: half a second of work. Of those who want what others are being served already, so many at a
+# time, and so many waiting beside: three seconds of work.
+AT_WORK_MAX = 512
+ALIKE_AT_WORK_MAX, ALIKE_WAITING_MAX = 16, 2048
+# A longer body is compared with no other.
+ALIKE_BYTES_MAX = 1024
+# An orchestrator that is turned away would restart us for being busy.
+ALWAYS_SERVED = "/health/"
+TELL_EVERY_S = 1.0
+_log = logs.logger("http")
+
+
+class Door:
+    """Who is let in, of all who come to this process."""
+
+    def __init__(self) -> None:
+        self._at_work: Counter[bytes] = Counter()
+        self._alike_at_work = 0
+        self._waiting: deque[tuple[Protocol, RequestResponseCycle, Any]] = deque()
+        self._turned_away = 0
+
+    def knock(self, protocol: "Protocol", cycle: RequestResponseCycle, app: Any) -> None:
+        """Serve the request, let it wait, or turn it away."""
+        wish = _wish(cycle)
+        is_alike = self._at_work[wish] > 0 if wish else False
+        if is_alike and self._alike_at_work >= ALIKE_AT_WORK_MAX:
+            if len(self._waiting) < ALIKE_WAITING_MAX:
+                self._waiting.append((protocol, cycle, app))
+            else:
+                self._turn_away(protocol, cycle)
+        elif len(protocol.tasks) < AT_WORK_MAX or cycle.scope["path"].startswith(ALWAYS_SERVED):
+            self._let_in(protocol, cycle, app, wish, is_alike=is_alike)
+        else:
+            self._turn_away(protocol, cycle)
+
+    def _let_in(
+        self, protocol: "Protocol", cycle: RequestResponseCycle, app: Any, wish: bytes, *, is_alike: bool
+    ) -> None:
+        task = protocol.serve(cycle, app)
+        if wish:
+            self._at_work[wish] += 1
+            self._alike_at_work += is_alike
+            task.add_done_callback(lambda _: self._leave(wish, is_alike=is_alike))
+
+    def _leave(self, wish: bytes, *, is_alike: bool) -> None:
+        self._at_work[wish] -= 1
+        if not self._at_work[wish]:
+            del self._at_work[wish]
+        self._alike_at_work -= is_alike
+        while self._waiting and self._alike_at_work < ALIKE_AT_WORK_MAX:
+            protocol, cycle, app = self._waiting.popleft()
+            # Also if it is the only one of its kind by now: the crowd stays within its lane.
+            self._let_in(protocol, cycle, app, _wish(cycle), is_alike=True)
+
+    def _turn_away(self, protocol: "Protocol", cycle: RequestResponseCycle) -> None:
+        protocol.turn_away(cycle)
+        if not self._turned_away:
+            # One line a second: thousands would be work of their own.
+            protocol.loop.call_later(TELL_EVERY_S, self._tell)
+        self._turned_away += 1
+
+    def _tell(self) -> None:
+        _log.warning("requests turned away", count=self._turned_away)
+        self._turned_away = 0
+
+
+class Protocol(HttpToolsProtocol):
+    """What uvicorn makes of each connection."""
+
+    door = Door()
+    _is_leaving = False
+    _is_receiving = False
+    _knocking: "tuple[RequestResponseCycle, Any] | None" = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came, and only then decide on what it begins: mostly the body came along."""
+        self._is_receiving = True
+        super().data_received(data)
+        self._is_receiving = False
+        if self._knocking is not None:
+            (cycle, app), self._knocking = self._knocking, None
+            self.door.knock(self, cycle, app)
+
+    def serve(self, cycle: RequestResponseCycle, app: Any) -> "asyncio.Task[None]":
+        """Begin to answer."""
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+        return task
+
+    def turn_away(self, cycle: RequestResponseCycle) -> None:
+        """Answer 429 without looking any further."""
+        cycle.response_complete = True
+        # What is left of a body in pieces is not worth waiting for.
+        stays = cycle.keep_alive and not cycle.more_body
+        headers = cycle.scope["headers"]
+        self.transport.write(turned_away(headers, self.server_state.default_headers, stays=stays))
+        if stays:
+            self.on_response_complete()
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Leave after the answer that is being made, or else after the next one, or else after `LINGER_S`."""
+        if self._is_answering():
+            super().shutdown()
+            return
+        self._is_leaving = True
+        self._unset_keepalive_if_required()
+        self.loop.call_later(LINGER_S, self._leave_if_idle)
+
+    def on_headers_complete(self) -> None:
+        """Begin with a request; while leaving, it is the last one."""
+        super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._is_receiving:
+            self._knocking = cycle, app
+        else:
+            # The next one of a connection that sent several at once.
+            self.serve(cycle, app)
+
+    def _leave_if_idle(self) -> None:
+        if not self._is_answering():
+            self.timeout_keep_alive_handler()
+
+    def _is_answering(self) -> bool:
+        # There is none before the first request, although uvicorn's type says otherwise.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return cycle is not None and not cycle.response_complete
+
+
+def _wish(cycle: RequestResponseCycle) -> bytes:
+    """What is asked for, as far as requests can be alike; nothing for those without a body."""
+    if not cycle.body or len(cycle.body) > ALIKE_BYTES_MAX:
+        return b""
+    return b"%s %s" % (cycle.scope["raw_path"], cycle.body)

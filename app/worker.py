@@ -1,0 +1,92 @@
+"""Background work: the only place that knows every job.
+
+Each serving process has a worker; of all of them one at a time has its turn (`app/db/turns.py`). A job is safe to run
+twice and to be killed half-way.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from app.audit import jobs as audit
+from app.booking import jobs as booking
+from app.db.database import Database
+from app.identity.sessions import jobs as sessions
+from app.kit.errors import Unavailable
+from app.observability import logs
+from app.outbox import jobs as outbox
+from app.prescription import jobs as prescription
+
+Job = Callable[[Database], Awaitable[int]]
+
+# What must not be missed comes first.
+JOBS: Mapping[str, Job] = {
+    "audit.make_months": audit.make_months,
+    "outbox.make_months": outbox.make_months,
+    "outbox.drop_months": outbox.drop_months,
+    "booking.forget_keys": booking.forget_keys,
+    "prescription.forget_keys": prescription.forget_keys,
+    "sessions.forget_expired": sessions.forget_expired,
+}
+# Not while a process starts, and not all processes of a deployment at one moment.
+FIRST_AFTER_S = (30.0, 90.0)
+EVERY_S = (3_300.0, 3_900.0)
+
+_log = logs.logger("worker")
+
+
+class Worker:
+    """Runs all jobs soon after the start, then hourly. A job that fails is tried again in the next round."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._failing: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._work_forever())
+
+    async def stop(self) -> None:
+        """End the work, in the middle of a job if need be."""
+        # As in `Revocations.stop`: a cancellation can be swallowed.
+        self._is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def run_round(self) -> None:
+        """Each job once, whatever becomes of the others."""
+        for name, job in JOBS.items():
+            if not self._is_stopping:
+                await self._run(name, job)
+
+    async def _work_forever(self) -> None:
+        await _pause(FIRST_AFTER_S)
+        while not self._is_stopping:
+            await self.run_round()
+            await _pause(EVERY_S)
+
+    async def _run(self, name: str, job: Job) -> None:
+        try:
+            count = await job(self._db)
+        except Unavailable:
+            # The database is away, or somebody holds a lock: said once, not in every round.
+            if name not in self._failing:
+                _log.warning("job put off", job=name)
+            self._failing.add(name)
+        except Exception:  # noqa: BLE001 - a door of its own: a bug in one job must not end the others
+            if name not in self._failing:
+                _log.exception("job failed", job=name)
+            self._failing.add(name)
+        else:
+            self._failing.discard(name)
+            if count:
+                _log.info("job done", job=name, count=count)
+
+
+async def _pause(between_s: tuple[float, float]) -> None:
+    await asyncio.sleep(random.uniform(*between_s))  # noqa: S311 - jitter, not a secret

@@ -1,0 +1,104 @@
+"""What a job costs depends on what there is to do, not on how much is kept: PostgreSQL's plans on big tables."""
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.booking import sql as booking
+from app.db import embedded, turns
+from app.db.statement import Statement
+from app.identity.revocations import sql as revocations
+from app.identity.sessions import sql as sessions
+from app.prescription import sql as prescription
+from tests.conftest import cloned
+
+ROWS = 20_000
+# Kept for ever: refused keys, years old. Kept for now: those of this week. To go: what a busy hour leaves.
+FILL = f"""
+SET session_replication_role = replica;
+INSERT INTO idempotency_keys (clinic_id, user_id, operation, key, fingerprint, created_at, outcome)
+SELECT 1, gen_random_uuid(), operation, kind || number, 'x', now() - age,
+    CASE kind WHEN 'refused' THEN '{{}}'::jsonb END
+FROM generate_series(1, {ROWS}) AS number, unnest('{{book_slot,issue_prescription}}'::text[]) AS operation,
+    (VALUES ('refused', interval '700 days'), ('kept', interval '3 days'), ('old', interval '8 days')) AS k (kind, age)
+WHERE kind <> 'old' OR number <= 1000;
+INSERT INTO consultations (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at, idempotency_key)
+SELECT 1, gen_random_uuid(), row_number() OVER (), user_id, user_id, now(), now() + interval '1 hour', key
+FROM idempotency_keys WHERE operation = 'book_slot' AND outcome IS NULL;
+INSERT INTO prescriptions (clinic_id, id, consultation_id, doctor_id, patient_id, items, idempotency_key)
+SELECT 1, gen_random_uuid(), gen_random_uuid(), user_id, user_id, '[]', key
+FROM idempotency_keys WHERE operation = 'issue_prescription' AND outcome IS NULL;
+INSERT INTO sessions (clinic_id, id, user_id)
+SELECT 1, gen_random_uuid(), gen_random_uuid() FROM generate_series(1, {ROWS});
+INSERT INTO refresh_tokens (clinic_id, token_hash, session_id, expires_at)
+SELECT 1, sha256(id::text::bytea), id,
+    now() + CASE WHEN row_number() OVER () <= 1000 THEN -1 ELSE 1 END * interval '9 days'
+FROM sessions;
+INSERT INTO revocations (clinic_id, id, session_id, created_at)
+SELECT 1, id, id, now() - CASE WHEN row_number() OVER () <= 100 THEN interval '9 days' ELSE interval '1 minute' END
+FROM sessions;
+ANALYZE;
+"""
+STATEMENTS: list[tuple[Statement[Any], dict[str, object]]] = [
+    (booking.FORGET_KEYS, {"rows": turns.BATCH_ROWS}),
+    (prescription.FORGET_KEYS, {"rows": turns.BATCH_ROWS}),
+    (sessions.FORGET_EXPIRED, {"rows": turns.BATCH_ROWS}),
+    (revocations.FORGET_OLDER, {"age": timedelta(days=1)}),
+]
+
+
+@pytest.fixture(scope="module")
+def full(postgres: embedded.Attachment) -> Iterator[psycopg.Connection[Any]]:
+    """A database in which much has happened."""
+    name = f"big_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with cloned(postgres, name), psycopg.connect(postgres.url("postgres", name), autocommit=True) as connection:
+        connection.execute(FILL.encode())
+        yield connection
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+def read(node: dict[str, Any]) -> float:
+    """How many rows a node has looked at."""
+    return (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda case: case[0].name)
+def test_job_scans_no_table(full: psycopg.Connection[Any], statement: tuple[Statement[Any], dict[str, object]]) -> None:
+    query, values = statement
+    with full.transaction(force_rollback=True):
+        full.execute(turns.TAKE_TURN.text.encode(), turns.TAKE_TURN.bind({}))
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
+        row = full.execute(explain, query.bind(values)).fetchone()
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    seen = list(nodes(plan))
+    assert any(node["Actual Rows"] == values.get("rows", 100) for node in seen), "there was a batch to do"
+    scans = {f"{node['Node Type']} on {node['Relation Name']}": read(node) for node in seen if "Relation Name" in node}
+    assert not [scan for scan in scans if scan.startswith("Seq")], scans
+    # 2,000 expired keys of both operations may be looked at for a batch of 500, but not one of the 20,000 kept ones.
+    assert max(scans.values()) <= 2_000, scans
+
+
+@pytest.mark.parametrize("statement", STATEMENTS[:2], ids=lambda case: case[0].name)
+def test_refused_keys_cost_nothing(
+    full: psycopg.Connection[Any], statement: tuple[Statement[Any], dict[str, object]]
+) -> None:
+    """With nothing to do, a round looks at no key, however many stay for ever."""
+    query, values = statement
+    with full.transaction(force_rollback=True):
+        full.execute(turns.TAKE_TURN.text.encode(), turns.TAKE_TURN.bind({}))
+        full.execute("DELETE FROM idempotency_keys WHERE key LIKE 'old%'")
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
+        row = full.execute(explain, query.bind(values)).fetchone()
+    assert row is not None
+    scans = {node["Node Type"]: read(node) for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node}
+    assert sum(scans.values()) == 0, scans
