@@ -27,8 +27,10 @@ class Bound:
             return self.measured >= self.limit
         return self.measured == self.limit
 
-    @property
-    def verdict(self) -> str:
+    def verdict(self, *, is_quick: bool) -> str:
+        """`TOLD` where the figure is worth knowing and decides nothing."""
+        if is_quick and self.is_timed:
+            return "TOLD"
         return "PASS" if self.is_met else "MISSED"
 
     @property
@@ -39,8 +41,10 @@ class Bound:
     def limit_text(self) -> str:
         return f"{self.relation} {number(self.limit)} {self.unit}".rstrip()
 
-    def __str__(self) -> str:
-        return f"{self.verdict:<6} {self.scenario:<9} {self.name:<62} {self.measured_text:>16}   {self.limit_text}"
+    def line(self, *, is_quick: bool) -> str:
+        """The verdict on the terminal."""
+        verdict = self.verdict(is_quick=is_quick)
+        return f"{verdict:<6} {self.scenario:<9} {self.name:<62} {self.measured_text:>16}   {self.limit_text}"
 
 
 def none(scenario: str, name: str, measured: float) -> Bound:
