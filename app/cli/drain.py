@@ -22,7 +22,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 # Step 1: an event loop that is busy needs several turns to take in what waits.
 TAKE_IN_S = 0.1
@@ -44,30 +44,64 @@ class Server(uvicorn.Server):
 
 
 class Workers(Multiprocess):
-    """The process that starts the ones that serve. They share its listener, so step 1 is for it to do.
+    """The process that starts the ones that serve, and keeps their listeners, so step 1 is for it to do.
 
-    So is Ctrl-C, which a terminal sends to all: a worker that is still importing would answer with a traceback.
+    Each worker has a listener of its own, and the kernel shares newcomers out. From one that all shared, whoever was
+    awake took everything: of two workers, one served all of thirty-two connections and the other none.
+
+    Ctrl-C is for it too: a terminal sends it to all, and a worker that still imports would answer with a traceback.
     """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config, sockets=[])
+        self._listeners = _listeners(config)
 
     def init_processes(self) -> None:
         """Start them, deaf to Ctrl-C."""
         with _ctrl_c_held_back():
-            super().init_processes()
+            for listener in self._listeners:
+                process = Process(self.config, [listener])
+                process.start()
+                self.processes.append(process)
 
     def keep_subprocess_alive(self) -> None:
-        """Start another one for each that died, as deaf."""
+        """Start another one for each that died, as deaf, on the same listener: who came to it meanwhile waits there."""
+        processes = self.processes
         with _ctrl_c_held_back():
-            super().keep_subprocess_alive()
+            for index, listener in enumerate(self._listeners):
+                self.processes, self.sockets = [processes[index]], [listener]
+                super().keep_subprocess_alive()
+                processes[index] = self.processes[0]
+        self.processes = processes
 
     def terminate_all(self) -> None:
         """Step 1, then SIGTERM for each worker."""
-        for listener in self.sockets:
+        for listener in self._listeners:
             _ignore_newcomers(listener)
         time.sleep(TAKE_IN_S)
-        for listener in self.sockets:
+        for listener in self._listeners:
             # Or it would go on accepting connections that no worker will ever see.
             listener.close()
         super().terminate_all()
+
+
+def _listeners(config: uvicorn.Config) -> list[socket.socket]:
+    """One for each worker on the same port. Ends the process if the port is taken."""
+    first = config.bind_socket()
+    if sys.platform != "linux":
+        return [first] * config.workers
+    # Somebody else's port would be shared without a word, if we had not just had it for ourselves.
+    address, family = first.getsockname(), first.family
+    first.close()
+    listeners = []
+    for _ in range(config.workers):
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.set_inheritable(True)
+        listeners.append(listener)
+    return listeners
 
 
 @contextmanager

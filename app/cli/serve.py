@@ -50,7 +50,7 @@ def run(*, host: str, port: int, workers: int) -> None:
     # uvicorn raises again what it was stopped with: SIGTERM ends the process, Ctrl-C comes here.
     with suppress(KeyboardInterrupt):
         if workers > 1:
-            parent = drain.Workers(config, sockets=[config.bind_socket()])
+            parent = drain.Workers(config)
             parent.run()
             if any(worker.exitcode == STARTUP_FAILURE for worker in parent.processes):
                 sys.exit(STARTUP_FAILURE)

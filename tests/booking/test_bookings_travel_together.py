@@ -1,0 +1,147 @@
+"""Bookings of one moment are one statement; whatever befalls one of them befalls no other."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import psycopg
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from app.booking.sql import BOOK_SLOT
+from app.db import database
+from app.db.joined import AT_ONCE, CALLS_MAX
+from tests.cast import Clinic, Person, fresh_key, some_time
+from tests.patience import eventually
+from tests.tables import held, rows_of
+
+Booking = Callable[[], Response]
+
+
+class Stop:
+    """Where bookings of the application gather: as many as run at once are held up by a locked row."""
+
+    def __init__(self, client: TestClient, clinic: Clinic, database_url: str) -> None:
+        self.client = client
+        self.clinic = clinic
+        self.database_url = database_url
+
+    @property
+    def waiting(self) -> int:
+        return len(self.client.app.state.db._joined[BOOK_SLOT]._waiting)
+
+    def travel(self, *bookings: Booking) -> list[Response]:
+        """The answers to bookings that left in one statement, in their order."""
+        slots = [self.clinic.dora.offers()["id"] for _ in range(AT_ONCE)]
+        ahead = [self.clinic.hires(f"ahead-{number}", role="patient") for number in range(AT_ONCE)]
+        lock = "UPDATE availability_slots SET status = status WHERE id = ANY(%s)"
+        with ThreadPoolExecutor(AT_ONCE + len(bookings)) as threads:
+            with held(self.database_url, lock, [slots]) as locked:
+                for number, (person, slot) in enumerate(zip(ahead, slots, strict=True), start=1):
+                    threads.submit(person.books, slot)
+                    eventually(lambda number=number: len(self.running) == number)
+                answers: list[Future[Response]] = []
+                for booking in bookings:
+                    answers.append(threads.submit(booking))
+                    eventually(lambda: self.waiting == len(answers))
+                locked.rollback()
+            return [answer.result() for answer in answers]
+
+    @property
+    def running(self) -> set[object]:
+        joined = self.client.app.state.db._joined.get(BOOK_SLOT)
+        return joined._together if joined else set()
+
+
+@pytest.fixture
+def stop(client: TestClient, clinic: Clinic, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stop]:
+    # Long enough for a slow machine to gather everybody.
+    monkeypatch.setattr(database, "JOINED_LOCK_TIMEOUT_MS", 4_000)
+    clinic.paul.has_booked(clinic.dora.offers())
+    client.app.state.db._joined[BOOK_SLOT]._most = CALLS_MAX
+    yield Stop(client, clinic, database_url)
+    client.app.state.db._joined[BOOK_SLOT]._most = CALLS_MAX
+
+
+@pytest.fixture
+def patients(clinic: Clinic) -> list[Person]:
+    return [clinic.hires(f"patient-{number}", role="patient") for number in range(5)]
+
+
+def statuses(answers: list[Response]) -> list[int]:
+    return [answer.status_code for answer in answers]
+
+
+def test_each_gets_their_own(stop: Stop, clinic: Clinic, patients: list[Person], owner: psycopg.Connection) -> None:
+    slots = [clinic.dora.offers() for _ in patients]
+    before = rows_of(owner, "consultations", clinic)
+    pairs = list(zip(patients, slots, strict=True))
+    answers = stop.travel(*(lambda person=person, slot=slot: person.books(slot) for person, slot in pairs))
+    assert statuses(answers) == [201] * len(pairs)
+    for (person, slot), answer in zip(pairs, answers, strict=True):
+        assert (answer.json()["slot_id"], answer.json()["patient_id"]) == (slot["id"], person.id)
+    assert rows_of(owner, "consultations", clinic) == before + len(pairs) + AT_ONCE
+
+
+def test_one_slot_goes_to_one(stop: Stop, clinic: Clinic, patients: list[Person]) -> None:
+    slot, other = clinic.dora.offers(), clinic.dora.offers()
+    answers = stop.travel(
+        *(lambda person=person: person.books(slot) for person in patients[:4]), lambda: patients[4].books(other)
+    )
+    assert sorted(statuses(answers[:4])) == [201, 409, 409, 409]
+    assert {answer.json().get("code") for answer in answers[:4]} == {None, "slot_unavailable"}
+    assert answers[4].status_code == 201
+
+
+def test_refusal_by_a_constraint_is_one_persons(stop: Stop, clinic: Clinic, patients: list[Person]) -> None:
+    moment = some_time()
+    patients[0].has_booked(clinic.dora.offers(moment))
+    elsewhere = clinic.dev.offers(moment)
+    slots = [clinic.dora.offers() for _ in patients[1:]]
+    answers = stop.travel(
+        lambda: patients[0].books(elsewhere),
+        *(
+            lambda person=person, slot=slot: person.books(slot)
+            for person, slot in zip(patients[1:], slots, strict=True)
+        ),
+    )
+    assert statuses(answers) == [409, 201, 201, 201, 201]
+    assert answers[0].json()["code"] == "patient_overlap"
+
+
+def test_one_key_is_one_booking(stop: Stop, clinic: Clinic, patients: list[Person]) -> None:
+    person, slot, other, key = patients[0], clinic.dora.offers(), clinic.dora.offers(), fresh_key()
+    first, again, reused, stranger = stop.travel(
+        lambda: person.books(slot, key=key),
+        lambda: person.books(slot, key=key),
+        lambda: person.books(other, key=key),
+        lambda: patients[1].books(other, key=key),
+    )
+    assert statuses([first, again, reused, stranger]) == [201, 201, 422, 201]
+    assert first.content == again.content
+    assert again.headers["idempotency-replayed"] == "true"
+    assert reused.json()["code"] == "idempotency_key_reused"
+
+
+def test_who_is_nobody_any_more_is_alone_in_it(
+    stop: Stop, clinic: Clinic, patients: list[Person], owner: psycopg.Connection
+) -> None:
+    slot, other = clinic.dora.offers(), clinic.dora.offers()
+    # Behind the application's back: its list of void tokens does not know yet.
+    owner.execute("UPDATE users SET is_active = false WHERE id = %s", [patients[0].id])
+    answers = stop.travel(lambda: patients[0].books(slot), lambda: patients[1].books(other))
+    assert statuses(answers) == [401, 201]
+
+
+def test_locked_slot_holds_up_its_own_booking_only(
+    client: TestClient, clinic: Clinic, patients: list[Person], database_url: str
+) -> None:
+    locked, free = clinic.dora.offers()["id"], [clinic.dora.offers() for _ in patients[1:]]
+    lock = "UPDATE availability_slots SET status = status WHERE id = %s"
+    with ThreadPoolExecutor(1) as threads, held(database_url, lock, [locked]) as lock_holder:
+        stuck = threads.submit(patients[0].books, locked)
+        for person, slot in zip(patients[1:], free, strict=True):
+            person.books(slot, expect=201)
+        assert not stuck.done()
+        lock_holder.rollback()
+        assert stuck.result().status_code == 201
