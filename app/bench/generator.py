@@ -377,7 +377,7 @@ class _Loop:
 
 
 def _header(head: bytes, name: bytes) -> bytes | None:
-    """The value of a header, by `\\r\\nname: ` in lower case; `head` ends with its last line's end."""
+    """The value of a header; `name` in lower case from line end to colon, `head` with its last line's end."""
     at = head.find(name)
     if at < 0:
         head = head.lower()

@@ -24,7 +24,11 @@ PRESCRIBED_EVERY = 5
 _MARK = "\\N"
 _DOCTOR = "(doctor)"
 _DEFERRED = "availability_slots", "consultations", "prescriptions", "idempotency_keys", "users"
-_ITEMS = '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "three times a day", "duration_days": 7, "instructions": null}]'
+# As the application writes them: with every field.
+_ITEMS = (
+    '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "3 times a day", "duration_days": 7, '
+    '"instructions": null}]'
+)
 
 
 class BrokenTown(Exception):
@@ -34,7 +38,8 @@ class BrokenTown(Exception):
 def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> float:
     """Fill the migrated, empty database that `url` names as a superuser; says in how many seconds.
 
-    Two million slots take about 25 s. The slots are one connection's work and everything else another's: PostgreSQL has a process for each.
+    Two million slots take about 25 s. The slots are one connection's work and everything else another's: PostgreSQL
+    has a process for each.
     """
     began, now = time.monotonic(), datetime.now(UTC)
     held = [town.held(number) for number in range(town.past + town.scheduled)]

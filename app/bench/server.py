@@ -136,9 +136,11 @@ class Running:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S_MAX
         while time.monotonic() < deadline:
-            with contextlib.suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(self._ready, timeout=5):  # noqa: S310 - our own address
-                    return
+            with (
+                contextlib.suppress(urllib.error.URLError, OSError),
+                urllib.request.urlopen(self._ready, timeout=5),  # noqa: S310 - our own address
+            ):
+                return
             if self._running.poll() is not None:
                 raise ServerFailed(f"it has ended; the end of {self._log}:\n{self._log.read_text()[-2000:]}")
             time.sleep(_POLL_S)

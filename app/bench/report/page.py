@@ -19,7 +19,7 @@ TITLE = "Telemed: how fast, and how it behaves under load"
 def page(found: Findings) -> str:
     """One HTML document that needs nothing else."""
     parts = [_summary(found), *_sections(found.results), _environment(found)]
-    links = "".join(f'<a href="#{escape(part.name)}">{escape(part.title)}</a>' for part in parts)
+    links = " ".join(f'<a href="#{escape(part.name)}">{escape(part.title)}</a>' for part in parts)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -65,7 +65,8 @@ def _summary(found: Findings) -> Section:
         "summary",
         "The verdict",
         says,
-        f'<div class="wide"><table class="verdicts"><thead><tr>{headings}</tr></thead><tbody>{rows}</tbody></table></div>',
+        f'<div class="wide"><table class="verdicts"><thead><tr>{headings}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>",
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.bench.bound import number
 from app.bench.limit import Limit
 from app.bench.measuring import Measured
 from app.bench.report.markup import Cell, Section, charts, figures, statuses, table
@@ -65,11 +66,18 @@ def over_http(result: HttpResult) -> Section:
 def ratios(result: PairsResult) -> Section:
     """The pairs, and where a request's processor time goes."""
     rows = [
-        (f"{kind}, pair {turn}", pair.http.per_second, pair.limit.per_second, pair.ratio, *_cost(pair.http))
+        (
+            f"{kind}, pair {turn}",
+            pair.http.per_second,
+            pair.limit.per_second,
+            pair.ratio,
+            pair.http.latency.p95,
+            *_cost(pair.http),
+        )
         for kind, pairs in (("bookings", result.bookings), ("searches", result.searches))
         for turn, pair in enumerate(pairs, 1)
     ]
-    headings = ("", "HTTP /s", "pgbench /s", "ratio", *(f"{who}, µs" for who in WHO))
+    headings = ("", "HTTP /s", "pgbench /s", "ratio", "HTTP p95 ms", *(f"{who}, µs" for who in WHO))
     return Section(
         "pairs",
         "HTTP and PostgreSQL in turns",
@@ -96,7 +104,7 @@ def functions(result: ProfileResult) -> Section:
     for name, profile in (("bookings", result.bookings), ("searches", result.searches)):
         body += (
             f"<h3>{name}: {profile.measured.cost.python_us:,.0f} µs of Python for each request, "
-            f"{profile.samples:,} samples</h3>"
+            f"p95 {number(profile.measured.latency.p95)} ms, {profile.samples:,} samples</h3>"
             + table(("Package or room", "share", "µs"), _lines(profile.packages[:14]))
             + figures(f"{name}: functions by their own time", _functions(profile.own))
             + figures(f"{name}: functions with what they call", _functions(profile.all))

@@ -74,7 +74,7 @@ class _Scale:
         return round(self.begin + share * (self.end - self.begin), 1)
 
 
-def line_chart(  # noqa: PLR0913 - a chart is described in one place
+def line_chart(
     title: str,
     says: str,
     series: Sequence[Series],
