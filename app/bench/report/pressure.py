@@ -198,7 +198,8 @@ def held(result: HoldResult) -> Section:
         f"{result.connections:,} connections held",
         f"Half bookings, half searches in a closed loop for {result.seconds:.0f} s; who is told to come back later "
         f"rests. {result.per_second:,.0f} successes a second, p95 {result.latency.p95:,.0f} ms, {result.errors} "
-        f"errors, {result.reconnects} broken connections, {result.leaked} leaked. Answers: {statuses(result.statuses)}.",
+        f"errors, {result.reconnects} broken connections, {result.leaked} leaked. "
+        f"Answers: {statuses(result.statuses)}.",
         table(("", "before", "at the end", "after"), rows),
     )
 

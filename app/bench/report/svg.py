@@ -9,7 +9,7 @@ from app.bench.bound import number
 
 # In the chart's own units, drawn as wide as there is room for it.
 WIDTH, HEIGHT = 480, 300
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 24, 14, 46
 ROW = 46
 TICKS = 5
 # Above this nothing is read beside a bar.
@@ -100,7 +100,7 @@ def line_chart(
     if bound is not None:
         parts.append(_bound(up(bound.at), bound.label))
     parts += [_line(one, across, up) for one in series]
-    return _figure(title, says, "".join(parts), [(one.name, one.tone) for one in series])
+    return _figure(title, says, "".join(parts), [(one.name, one.tone, _dashed(one)) for one in series])
 
 
 def bar_chart(title: str, says: str, bars: Bars, *, y: Axis, bound: Mark | None = None) -> str:
@@ -123,7 +123,7 @@ def bar_chart(title: str, says: str, bars: Bars, *, y: Axis, bound: Mark | None 
                     parts.append(_text(begin + (tone - 0.5) * width - 1, up(value) - 4, short(value), "value middle"))
     if bound is not None:
         parts.append(_bound(up(bound.at), bound.label))
-    return _figure(title, says, "".join(parts), [(name, tone) for tone, (name, _) in enumerate(bars.series, 1)])
+    return _figure(title, says, "".join(parts), [(name, tone, "") for tone, (name, _) in enumerate(bars.series, 1)])
 
 
 def stacked_chart(
@@ -145,7 +145,7 @@ def stacked_chart(
                 f"<title>{escape(f'{label}, {name}: {number(value)} {unit}')}</title></rect>"
             )
             begin += width
-    return _figure(title, says, "".join(drawn), [(name, tone) for tone, name in enumerate(parts, 1)], height=height)
+    return _figure(title, says, "".join(drawn), [(name, tone, "") for tone, name in enumerate(parts, 1)], height=height)
 
 
 def short(value: float) -> str:
@@ -208,13 +208,16 @@ def _labels(x: str, y: str) -> str:
 def _line(series: Series, across: _Scale, up: _Scale) -> str:
     places = [(across(x), up(y), x, y) for x, y in series.points]
     path = " ".join(f"{x},{y}" for x, y, _, _ in places)
-    dashed = " dashed" if series.is_dashed else ""
     dots = "".join(
         f'<circle class="t{series.tone}" cx="{x}" cy="{y}" r="3.2">'
         f"<title>{escape(f'{series.name}: {number(value)} at {number(at)}')}</title></circle>"
         for x, y, at, value in places
     )
-    return f'<polyline class="s{series.tone}{dashed}" points="{path}"/>{dots}'
+    return f'<polyline class="s{series.tone}{_dashed(series)}" points="{path}"/>{dots}'
+
+
+def _dashed(series: Series) -> str:
+    return " dashed" if series.is_dashed else ""
 
 
 def _bar(x: float, y: float, width: float, tone: int, name: str, value: float) -> str:
@@ -235,8 +238,8 @@ def _text(x: float, y: float, what: str, classes: str) -> str:
     return f'<text class="{classes}" x="{x:.1f}" y="{y:.1f}">{escape(what)}</text>'
 
 
-def _figure(title: str, says: str, drawn: str, names: Sequence[tuple[str, int]], *, height: int = HEIGHT) -> str:
-    legend = "".join(f'<li><i class="t{tone}"></i>{escape(name)}</li>' for name, tone in names)
+def _figure(title: str, says: str, drawn: str, names: Sequence[tuple[str, int, str]], *, height: int = HEIGHT) -> str:
+    legend = "".join(f'<li><i class="t{tone}{more}"></i>{escape(name)}</li>' for name, tone, more in names)
     return (
         f"<figure><h3>{escape(title)}</h3><ul class=legend>{legend}</ul>"
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">{drawn}</svg>'
