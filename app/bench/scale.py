@@ -39,7 +39,8 @@ class Scale:
     crowd_patients: int = 10_000
     crowd_connections: int = 2_000
     crowd_quiet_s: float = 15
-    crowd_s: float = 30
+    # Until the last of them has an answer; who has none by then left without.
+    crowd_s: float = 40
     storm_quiet_s: float = 15
     storm_s: float = 20
     # What a login costs is the point of a storm: the clinic's own default.

@@ -28,11 +28,18 @@ class Section:
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Cell]], *, classes: str = "") -> str:
     """A table; numbers stand right. A first cell names its row."""
-    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
-    body = "".join(f"<tr>{''.join(_cell(place, cell) for place, cell in enumerate(row))}</tr>" for row in rows)
+    listed = list(rows)
+    head = "".join(_heading(heading, [row[place] for row in listed]) for place, heading in enumerate(headings))
+    body = "".join(f"<tr>{''.join(_cell(place, cell) for place, cell in enumerate(row))}</tr>" for row in listed)
     return (
         f'<div class="wide"><table class="{classes}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
+
+
+def _heading(heading: str, below: Sequence[Cell]) -> str:
+    """It stands over what is below it."""
+    side = ' class="n"' if any(isinstance(cell, int | float) for cell in below) else ""
+    return f'<th scope="col"{side}>{escape(heading)}</th>'
 
 
 def _cell(place: int, cell: Cell) -> str:

@@ -85,11 +85,11 @@ def crowds(result: CrowdResult) -> Section:
     """The flash crowd."""
     crowd = result.crowd
     rows = [
-        ("everyone else, before", *_latency(result.others_quiet), ""),
-        ("everyone else, meanwhile", *_latency(result.others_during), statuses(result.others_statuses)),
-        ("the crowd: booked", *_latency(crowd.bookings), statuses(crowd.statuses)),
-        ("the crowd: too late", *_latency(crowd.conflicts), ""),
-        ("the crowd: come back later", *_latency(crowd.refusals), ""),
+        ("everyone else, before", *_latency(result.others_quiet)),
+        ("everyone else, meanwhile", *_latency(result.others_during)),
+        ("the crowd: booked", *_latency(crowd.bookings)),
+        ("the crowd: too late", *_latency(crowd.conflicts)),
+        ("the crowd: come back later", *_latency(crowd.refusals)),
     ]
     return Section(
         "crowd",
@@ -98,7 +98,8 @@ def crowds(result: CrowdResult) -> Section:
         f"{crowd.connections:,} connections; the rest of the clinic goes on at {result.others_per_second:.0f} requests "
         f"a second. {result.booked} were booked, {result.doubles} doubles; the last slot was gone after "
         f"{crowd.sold_out_s:.1f} s, the last patient had an answer after {crowd.over_s:.1f} s, "
-        f"{crowd.without_answer:,} left without one.",
+        f"{crowd.without_answer:,} left without one. Answers to the crowd: {statuses(crowd.statuses)}; to everyone else: "
+        f"{statuses(result.others_statuses)}.",
         charts(
             line_chart(
                 "Everyone else's p95, second by second",
@@ -111,17 +112,17 @@ def crowds(result: CrowdResult) -> Section:
             ),
             _before_chart("Everyone else", result.others_quiet, result.others_during, "crowd"),
         )
-        + table(("", *_LATENCY, "answers"), rows),
+        + table(("", *_LATENCY), rows),
     )
 
 
 def storms(result: StormResult) -> Section:
     """The login storm."""
     rows = [
-        ("bookings, before", *_latency(result.bookings_quiet), ""),
-        ("bookings, in the storm", *_latency(result.bookings_during), statuses(result.bookings_statuses)),
-        ("logins that succeeded", *_latency(result.logins), statuses(result.logins_statuses)),
-        ("logins refused early", *_latency(result.refusals), ""),
+        ("bookings, before", *_latency(result.bookings_quiet)),
+        ("bookings, in the storm", *_latency(result.bookings_during)),
+        ("logins that succeeded", *_latency(result.logins)),
+        ("logins refused early", *_latency(result.refusals)),
     ]
     return Section(
         "storm",
@@ -129,7 +130,8 @@ def storms(result: StormResult) -> Section:
         f"{BOOKINGS_PER_SECOND} bookings a second go on while {LOGINS_PER_SECOND} people a second log in, each with a "
         "password hash that is slow on purpose. What cannot be hashed in time must be refused early, and the "
         f"bookings' p95 must not double: it was {result.slower:.2f} times as long. "
-        f"{result.logins_per_second:.1f} logins a second succeeded.",
+        f"{result.logins_per_second:.1f} logins a second succeeded. Answers to bookings: "
+        f"{statuses(result.bookings_statuses)}; to logins: {statuses(result.logins_statuses)}.",
         charts(
             line_chart(
                 "Bookings' p95, second by second",
@@ -141,7 +143,7 @@ def storms(result: StormResult) -> Section:
             ),
             _before_chart("Bookings", result.bookings_quiet, result.bookings_during, "storm"),
         )
-        + table(("", *_LATENCY, "answers"), rows),
+        + table(("", *_LATENCY), rows),
     )
 
 
@@ -170,7 +172,7 @@ def overloads(result: OverloadResult) -> Section:
         charts(
             line_chart(
                 "Booked and refused, second by second",
-                "The upper line should stay at the peak however much is offered; the rest is told at once.",
+                "What is booked should stay at the dashed peak however much is offered; the rest is told at once.",
                 series,
                 x=Axis("seconds"),
                 y=Axis("per second"),

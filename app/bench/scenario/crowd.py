@@ -66,6 +66,10 @@ def measure(bench: Bench) -> CrowdResult:
             seconds=scale.crowd_s,
         )
         with crowd.gathered(plan) as gathering, Generator(server.port, connections=OTHERS_CONNECTIONS) as generator:
+            warm = mixture.arrivals(
+                mixture.elsewhere, bench.traffic, per_second=OTHERS_PER_SECOND, seconds=scale.warm_up_s
+            )
+            generator.open_loop(warm, seconds=scale.warm_up_s)
             bench.tell(f"crowd: {plan.patients:,} patients before {SLOTS} slots")
             seconds = scale.crowd_quiet_s + scale.crowd_s
             schedule = mixture.arrivals(mixture.elsewhere, bench.traffic, per_second=OTHERS_PER_SECOND, seconds=seconds)
