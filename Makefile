@@ -10,7 +10,7 @@ BIN := .venv/bin
 TOOLS := .venv-deploy/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage proof check lock lint-deploy clean
+.PHONY: help install run test coverage proof bench bench-quick check lock lint-deploy clean
 .SUFFIXES:
 
 help: ## list the targets
@@ -32,6 +32,12 @@ coverage: .venv/installed-dev ## the quick suite with line and branch coverage
 
 proof: .venv/installed-dev ## the long runs: storms, kills, contract fuzzing (minutes)
 	$(BIN)/python -m tests.proof $(ARGS)
+
+bench: .venv/installed ## how fast it is on this machine: bench-report/report.html (half an hour)
+	$(BIN)/telemed bench $(ARGS)
+
+bench-quick: .venv/installed ## the same at a tiny scale, for its correctness only (three minutes)
+	$(BIN)/telemed bench --quick $(ARGS)
 
 check: .venv/installed-dev ## format, lint, types, layers, then the quick suite; what CI runs
 	$(BIN)/ruff format --check .

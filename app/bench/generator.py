@@ -21,11 +21,18 @@ CONNECT_S_MAX = 10.0
 # What was not answered so long after the end counts as unanswered.
 DRAIN_S_MAX = 15.0
 POLL_S_MAX = 0.5
+# Answers are taken and requests are sent in turns of so many: a thousand that are due at once do not keep the answers
+# waiting, or our own work would be measured as the server's.
+ANSWERS_A_TURN, SENDS_A_TURN = 64, 32
 # The status of a request that was sent and never answered, or whose connection broke.
 UNANSWERED = 0
+TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
 _RETRY_AFTER = b"\r\nretry-after: "
+_CLOSE = b"\r\nconnection: close"
+# epoll counts in milliseconds; below this we wait by select, which counts in microseconds.
+_COARSE_S = 0.05
 
 Clock = time.perf_counter
 
@@ -40,12 +47,16 @@ class Request:
     then: "Callable[[int, bytes, float], Iterable[tuple[float, Request]]] | None" = None
 
 
+Schedule = Iterable[tuple[float, Request]]
+
+
 @dataclass(slots=True)
 class Sample:
     """One request and its answer, in seconds from the beginning of the run."""
 
     kind: str
     due: float
+    sent: float
     ended: float
     status: int
 
@@ -53,6 +64,11 @@ class Sample:
     def latency_ms(self) -> float:
         """Since it was due: what waited for a free connection waited for the server."""
         return (self.ended - self.due) * 1000
+
+    @property
+    def answer_ms(self) -> float:
+        """Since it was sent: what the server itself took."""
+        return (self.ended - self.sent) * 1000
 
 
 @dataclass(slots=True)
@@ -62,10 +78,17 @@ class Run:
     connections: int
     samples: list[Sample] = field(default_factory=list)
     seconds: float = 0.0
+    # From the beginning until the last answer was there.
+    drained_s: float = 0.0
     cpu_seconds: float = 0.0
-    # Due within the run, never sent: every connection was busy to the end.
-    unsent: int = 0
+    # How long those waited that were due and never sent: every connection was busy to the end.
+    unsent_waited_s: list[float] = field(default_factory=list)
     reconnects: int = 0
+
+    @property
+    def unsent(self) -> int:
+        """How many were due and never sent."""
+        return len(self.unsent_waited_s)
 
     def statuses(self) -> Counter[int]:
         """How often each status was answered."""
@@ -73,15 +96,23 @@ class Run:
 
 
 class _Connection:
-    __slots__ = ("buffer", "due", "fd", "need", "request", "socket")
+    """A socket to the server; when it breaks, another one takes its place here."""
+
+    __slots__ = ("buffer", "due", "fd", "need", "request", "sent", "socket")
 
     def __init__(self, address: tuple[str, int]) -> None:
+        self.due = self.sent = 0.0
+        self.open(address)
+
+    def open(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address, timeout=CONNECT_S_MAX)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.fd = self.socket.fileno()
+        self.be_free()
+
+    def be_free(self) -> None:
         self.request: Request | None = None
-        self.due = 0.0
         self.buffer = b""
         # How many bytes the answer has, once its head is there.
         self.need = 0
@@ -92,11 +123,18 @@ class Generator:
 
     def __init__(self, port: int, *, connections: int) -> None:
         self._address = ("127.0.0.1", port)
-        self._epoll = select.epoll()
-        self._all: dict[int, _Connection] = {}
-        self._idle: deque[_Connection] = deque()
-        for _ in range(connections):
-            self._connect()
+        # Before the sockets: select takes no file descriptor above 1023.
+        self.epoll = select.epoll()
+        self.connections: dict[int, _Connection] = {}
+        self.idle: deque[_Connection] = deque()
+        try:
+            for _ in range(connections):
+                connection = _Connection(self._address)
+                self._register(connection)
+                self.idle.append(connection)
+        except OSError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -106,141 +144,244 @@ class Generator:
 
     def close(self) -> None:
         """Close every connection."""
-        for connection in self._all.values():
+        for connection in self.connections.values():
             connection.socket.close()
-        self._epoll.close()
+        self.epoll.close()
 
     def closed_loop(self, requests: Iterable[Request], *, seconds: float = float("inf")) -> Run:
         """Each connection sends the next request as soon as it has its answer, and rests when told `Retry-After`."""
-        source = iter(requests)
-        return self._run((None, source), seconds)
+        return _Loop(self, (), requests, seconds=seconds, leaves_unsent=False).run_to_its_end()
 
-    def open_loop(self, requests: Iterable[tuple[float, Request]], *, seconds: float) -> Run:
-        """Each request is due at its second from the beginning, whether or not the earlier ones are answered."""
-        return self._run((iter(requests), None), seconds)
+    def open_loop(self, schedule: Schedule, *, seconds: float, leaves_unsent: bool = False) -> Run:
+        """Each request is due at its second from the beginning, whether or not the earlier ones are answered.
 
-    def _run(
+        What is due and could not be sent by the end is sent late, and counted so, unless it `leaves_unsent`.
+        """
+        return _Loop(self, schedule, (), seconds=seconds, leaves_unsent=leaves_unsent).run_to_its_end()
+
+    def reconnect(self, connection: _Connection) -> None:
+        """Give a broken connection a new socket."""
+        del self.connections[connection.fd]
+        with suppress(OSError):
+            self.epoll.unregister(connection.fd)
+        connection.socket.close()
+        connection.open(self._address)
+        self._register(connection)
+
+    def _register(self, connection: _Connection) -> None:
+        self.connections[connection.fd] = connection
+        self.epoll.register(connection.fd, select.EPOLLIN)
+
+
+class _Loop:
+    """One run: what is due is sent, what is answered is noted, until nothing is left."""
+
+    def __init__(
         self,
-        sources: tuple[Iterator[tuple[float, Request]] | None, Iterator[Request] | None],
+        generator: Generator,
+        schedule: Schedule,
+        stream: Iterable[Request],
+        *,
         seconds: float,
-    ) -> Run:
-        schedule, stream = sources
-        run = Run(len(self._all))
-        waiting: deque[tuple[float, Request]] = deque()
-        later: list[tuple[float, int, Request]] = []
-        resting: list[tuple[float, int, _Connection]] = []
-        order = count()
-        upcoming = next(schedule, None) if schedule else None
-        cpu, began = time.process_time(), Clock()
-        idle = self._idle
+        leaves_unsent: bool,
+    ) -> None:
+        self._generator = generator
+        self._idle = generator.idle
+        self._schedule = iter(schedule)
+        self._upcoming = next(self._schedule, None)
+        self._stream: Iterator[Request] | None = iter(stream) if stream != () else None
+        self._seconds = seconds
+        self._leaves_unsent = leaves_unsent
+        self._waiting: deque[tuple[float, Request]] = deque()
+        # What answers ask to be sent later, and connections that were told to come back later, by time.
+        self._later: list[tuple[float, int, Request]] = []
+        self._resting: list[tuple[float, int, _Connection]] = []
+        self._order = count()
+        self._run = Run(len(generator.connections))
+        self._began = Clock()
+
+    def run_to_its_end(self) -> Run:
+        """Until everything is answered, or `DRAIN_S_MAX` after the end."""
+        cpu = time.process_time()
+        self._began = Clock()
         while True:
-            now = Clock() - began
-            is_over = now >= seconds
-            while later and later[0][0] <= now:
-                due, _, request = heapq.heappop(later)
-                waiting.append((due, request))
-            while resting and resting[0][0] <= now:
-                idle.append(heapq.heappop(resting)[2])
-            while upcoming and upcoming[0] <= now and not is_over:
-                waiting.append(upcoming)
-                upcoming = next(schedule, None) if schedule else None
-            while idle and waiting:
-                due, request = waiting.popleft()
-                self._send(idle.popleft(), request, due)
-            while idle and stream and not is_over:
-                following = next(stream, None)
-                if following is None:
-                    stream = None
-                    break
-                self._send(idle.popleft(), following, Clock() - began)
-            is_all_answered = len(idle) + len(resting) == len(self._all)
-            is_done = is_all_answered and not (waiting or later or (upcoming and not is_over) or (stream and not is_over))
-            if is_done or now > seconds + DRAIN_S_MAX:
+            now = Clock() - self._began
+            self._note_what_is_due(now)
+            self._send()
+            if self._is_done() or now > self._seconds + DRAIN_S_MAX:
                 break
-            next_at = min(
-                later[0][0] if later else now + POLL_S_MAX,
-                resting[0][0] if resting else now + POLL_S_MAX,
-                upcoming[0] if upcoming else now + POLL_S_MAX,
-            )
-            for fd, _event in self._epoll.poll(max(0.0, min(POLL_S_MAX, next_at - now))):
-                answer = self._receive(self._all[fd], run, began)
-                if answer is None:
-                    continue
-                connection, request, status, body, retry_after = answer
-                ended = Clock() - began
-                if request.then is not None:
-                    for delay, follower in request.then(status, body, retry_after):
-                        heapq.heappush(later, (ended + delay, next(order), follower))
-                    idle.append(connection)
-                elif retry_after and stream:
-                    heapq.heappush(resting, (ended + retry_after, next(order), connection))
-                else:
-                    idle.append(connection)
-        run.unsent = len(waiting)
-        for connection in list(self._all.values()):
-            if connection.request is not None:
-                run.samples.append(Sample(connection.request.kind, connection.due, Clock() - began, UNANSWERED))
-                self._reconnect(connection)
-        idle.extend(connection for _, _, connection in resting)
-        run.seconds = min(seconds, Clock() - began)
+            self._take_answers(now)
+        run = self._run
+        run.drained_s = Clock() - self._began
+        self._leave(self._waiting)
+        self._give_up()
+        run.seconds = min(self._seconds, Clock() - self._began)
         run.cpu_seconds = time.process_time() - cpu
         return run
 
-    def _connect(self) -> None:
-        connection = _Connection(self._address)
-        self._all[connection.fd] = connection
-        self._epoll.register(connection.fd, select.EPOLLIN)
-        self._idle.append(connection)
+    def _note_what_is_due(self, now: float) -> None:
+        later, resting, waiting = self._later, self._resting, self._waiting
+        while later and later[0][0] <= now:
+            due, _, request = heapq.heappop(later)
+            waiting.append((due, request))
+        while resting and resting[0][0] <= now:
+            self._idle.append(heapq.heappop(resting)[2])
+        while self._upcoming and self._upcoming[0] <= min(now, self._seconds):
+            waiting.append(self._upcoming)
+            self._upcoming = next(self._schedule, None)
+        if now < self._seconds:
+            return
+        self._upcoming = self._stream = None
+        if self._leaves_unsent:
+            self._leave(waiting)
+            self._leave([(due, request) for due, _, request in later if due <= self._seconds])
+            waiting.clear()
+            later.clear()
 
-    def _reconnect(self, connection: _Connection) -> None:
-        del self._all[connection.fd]
-        with suppress(OSError):
-            self._epoll.unregister(connection.fd)
-        connection.socket.close()
-        self._connect()
+    def _leave(self, unsent: Iterable[tuple[float, Request]]) -> None:
+        self._run.unsent_waited_s += [self._seconds - due for due, _ in unsent]
 
-    def _send(self, connection: _Connection, request: Request, due: float) -> None:
-        connection.request, connection.due = request, due
+    def _send(self) -> None:
+        idle, waiting = self._idle, self._waiting
+        for _ in range(SENDS_A_TURN):
+            if not idle:
+                return
+            if waiting:
+                due, request = waiting.popleft()
+                self._send_one(idle.popleft(), request, due)
+            elif self._stream is not None:
+                following = next(self._stream, None)
+                if following is None:
+                    self._stream = None
+                    return
+                self._send_one(idle.popleft(), following, None)
+            else:
+                return
+
+    def _send_one(self, connection: _Connection, request: Request, due: float | None) -> None:
+        sent = Clock() - self._began
+        connection.request = request
+        connection.sent = sent
+        connection.due = sent if due is None else due
         with suppress(OSError):
             # Far below what a socket's buffer takes; a broken one is noticed when it is read.
             connection.socket.send(request.data)
 
-    def _receive(
-        self, connection: _Connection, run: Run, began: float
-    ) -> tuple[_Connection, Request, int, bytes, float] | None:
+    def _is_done(self) -> bool:
+        if self._waiting or self._later or self._upcoming or self._stream is not None:
+            return False
+        return len(self._idle) + len(self._resting) == len(self._generator.connections)
+
+    def _take_answers(self, now: float) -> None:
+        events = self._generator.epoll.poll(0, ANSWERS_A_TURN) or self._wait(now)
+        # One time for all: they were there when we looked, and what we do with them is our own work.
+        ended = Clock() - self._began
+        for fd, _ in events:
+            connection = self._generator.connections[fd]
+            request = connection.request
+            answer = self._receive(connection, ended)
+            if answer is not None and request is not None:
+                self._go_on(connection, request, answer, ended)
+
+    def _wait(self, now: float) -> list[tuple[int, int]]:
+        if self._idle and (self._waiting or self._stream is not None):
+            return []
+        pause = self._next_at(now) - (Clock() - self._began)
+        if pause <= 0:
+            return []
+        if pause > _COARSE_S:
+            return self._generator.epoll.poll(pause - _COARSE_S / 2, ANSWERS_A_TURN)
+        select.select([self._generator.epoll], [], [], pause)
+        return self._generator.epoll.poll(0, ANSWERS_A_TURN)
+
+    def _next_at(self, now: float) -> float:
+        """When there is something to do apart from taking answers."""
+        next_at = now + POLL_S_MAX
+        if self._resting:
+            next_at = min(next_at, self._resting[0][0])
+        if now < self._seconds:
+            next_at = min(next_at, self._seconds)
+        if self._idle:
+            # With every connection busy, what becomes due can only wait; it keeps its time.
+            if self._later:
+                next_at = min(next_at, self._later[0][0])
+            if self._upcoming:
+                next_at = min(next_at, self._upcoming[0])
+        return next_at
+
+    def _go_on(self, connection: _Connection, request: Request, answer: tuple[int, bytes, float], ended: float) -> None:
+        status, body, retry_after = answer
+        if request.then is not None:
+            for delay, follower in request.then(status, body, retry_after):
+                heapq.heappush(self._later, (ended + delay, next(self._order), follower))
+        elif retry_after and self._stream is not None:
+            heapq.heappush(self._resting, (ended + retry_after, next(self._order), connection))
+            return
+        self._idle.append(connection)
+
+    def _receive(self, connection: _Connection, ended: float) -> tuple[int, bytes, float] | None:
+        """Status, body and Retry-After, once the whole answer is there."""
         try:
             data = connection.socket.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             data = b""
-        request = connection.request
         if not data:
-            if request is not None:
-                run.samples.append(Sample(request.kind, connection.due, Clock() - began, UNANSWERED))
-            else:
-                self._idle.remove(connection)
-            run.reconnects += 1
-            self._reconnect(connection)
-            return None
+            return self._reconnect(connection, ended)
         buffer = connection.buffer = connection.buffer + data if connection.buffer else data
         if not connection.need:
             end = buffer.find(_HEAD_END)
             if end < 0:
                 return None
-            at = buffer.find(_LENGTH, 0, end)
-            length = int(buffer[at + len(_LENGTH) : buffer.index(b"\r", at + len(_LENGTH))]) if at >= 0 else 0
-            connection.need = end + len(_HEAD_END) + length
+            connection.need = end + len(_HEAD_END) + int(_header(buffer[: end + 2], _LENGTH) or 0)
         if len(buffer) < connection.need:
             return None
-        assert request is not None, "nothing is answered that was not asked"
+        return self._note(connection, buffer, ended)
+
+    def _note(self, connection: _Connection, buffer: bytes, ended: float) -> tuple[int, bytes, float]:
+        request = connection.request
+        if request is None:
+            raise ConnectionError(f"an answer that nobody asked for: {buffer[:80]!r}")
         status = int(buffer[9:12])
-        run.samples.append(Sample(request.kind, connection.due, Clock() - began, status))
-        body, retry_after = b"", 0.0
-        if request.then is not None:
-            body = buffer[buffer.find(_HEAD_END) + len(_HEAD_END) :]
-        if status in {429, 503}:
-            at = buffer.find(_RETRY_AFTER)
-            retry_after = float(buffer[at + len(_RETRY_AFTER) : buffer.index(b"\r", at + 2)]) if at >= 0 else 0.0
-        connection.request, connection.buffer, connection.need = None, b"", 0
-        return connection, request, status, body, retry_after
+        self._run.samples.append(Sample(request.kind, connection.due, connection.sent, ended, status))
+        head, _, body = buffer.partition(_HEAD_END)
+        retry_after = 0.0
+        if status in {TOO_MANY_REQUESTS, UNAVAILABLE}:
+            retry_after = float(_header(head + b"\r\n", _RETRY_AFTER) or 0)
+        connection.be_free()
+        if _CLOSE in head:
+            self._generator.reconnect(connection)
+        return status, body, retry_after
+
+    def _reconnect(self, connection: _Connection, ended: float) -> tuple[int, bytes, float] | None:
+        """A broken connection answers `UNANSWERED` to whoever waited; one that rested breaks unnoticed."""
+        request = connection.request
+        self._run.reconnects += 1
+        self._generator.reconnect(connection)
+        if request is None:
+            return None
+        self._run.samples.append(Sample(request.kind, connection.due, connection.sent, ended, UNANSWERED))
+        return UNANSWERED, b"", 0.0
+
+    def _give_up(self) -> None:
+        """Count what is unanswered, and make every connection ready for the next run."""
+        ended = Clock() - self._began
+        for connection in list(self._generator.connections.values()):
+            if connection.request is not None:
+                request = connection.request
+                self._run.samples.append(Sample(request.kind, connection.due, connection.sent, ended, UNANSWERED))
+                self._generator.reconnect(connection)
+                self._idle.append(connection)
+        self._idle.extend(connection for _, _, connection in self._resting)
+
+
+def _header(head: bytes, name: bytes) -> bytes | None:
+    """The value of a header; `name` in lower case from line end to colon, `head` with its last line's end."""
+    at = head.find(name)
+    if at < 0:
+        head = head.lower()
+        at = head.find(name)
+        if at < 0:
+            return None
+    return head[at + len(name) : head.index(b"\r", at + len(name))]

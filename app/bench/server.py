@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +18,19 @@ from typing import Self
 
 from app.db import embedded, migrate
 from app.db.embedded.attachment import Attachment
+from app.settings import Settings
 
+# Where the package `app` lies, so that its modules are found whatever the working folder is.
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 READY_S_MAX = 60.0
 STOP_S_MAX = 40.0
 _POLL_S = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class ServerFailed(Exception):
+    """A measured server did not start, or did not stay."""
 
 
 class Cluster:
@@ -33,6 +42,7 @@ class Cluster:
 
     def __enter__(self) -> Self:
         self._attachment = embedded.attach(self.data_dir)
+        self._make_secret()
         migrate.upgrade(self.url("telemed_owner"), app_role="telemed_app")
         return self
 
@@ -44,35 +54,52 @@ class Cluster:
 
     def url(self, role: str = "telemed_app") -> str:
         """Where libpq finds it."""
-        assert self._attachment is not None, "entered"
-        return self._attachment.url(role)
+        return self._attached.url(role)
 
     @property
     def postmaster(self) -> int:
         """The pid whose children work for us."""
-        assert self._attachment is not None, "entered"
-        return self._attachment.pid
+        return self._attached.pid
+
+    @property
+    def secret(self) -> str:
+        """What signs the tokens of this data folder."""
+        return (self.data_dir / "secret_key").read_text().strip()
+
+    @property
+    def _attached(self) -> Attachment:
+        if self._attachment is None:
+            raise ServerFailed("used before it was attached to")
+        return self._attachment
+
+    def _make_secret(self) -> None:
+        """The secret that `telemed serve` will find: the town's passwords are hashed with it before it starts."""
+        path = self.data_dir / "secret_key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(48) + "\n")
 
 
-class Serve:
-    """`telemed serve --workers N` on a cluster, as a process."""
+class Running:
+    """A web server as a process of its own, until the block ends."""
 
     def __init__(
-        self, cluster: Cluster, *, workers: int, environment: dict[str, str] | None = None, module: str = "app.cli"
+        self, command: Sequence[str | Path], *, port: int, log: Path, environment: dict[str, str], ready_path: str
     ) -> None:
-        self._cluster = cluster
-        self._workers = workers
-        self._environment = environment or {}
-        self._module = module
+        self.port = port
+        self._command = command
+        self._log = log
+        self._environment = environment
+        self._ready = f"http://127.0.0.1:{port}{ready_path}"
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
 
     def __enter__(self) -> Self:
-        log = self._cluster.data_dir / "serve.log"
-        with log.open("ab") as file:
+        with self._log.open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", self._module, "serve", "--port", str(self.port), "--workers", str(self._workers)],
-                env={**os.environ, "TELEMED_DATA_DIR": str(self._cluster.data_dir), **self._environment},
+                self._command,
+                # Not where somebody's `.env` may lie.
+                cwd=self._log.parent,
+                env=clean_environment() | self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -87,31 +114,82 @@ class Serve:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._process is not None, "entered"
         with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
+            self._running.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(STOP_S_MAX)
+            self._running.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self._running.kill()
+            self._running.wait()
 
     def pids(self) -> list[int]:
         """The processes that serve."""
-        assert self._process is not None, "entered"
-        serving = [pid for pid in children_of(self._process.pid) if "spawn_main" in _command_of(pid)]
-        return serving or [self._process.pid]
+        serving = [pid for pid in children_of(self._running.pid) if "spawn_main" in _command_of(pid)]
+        return serving or [self._running.pid]
+
+    @property
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None:
+            raise ServerFailed("used before it was started")
+        return self._process
 
     def _wait_until_ready(self) -> None:
-        assert self._process is not None, "entered"
         deadline = time.monotonic() + READY_S_MAX
         while time.monotonic() < deadline:
-            with contextlib.suppress(urllib.error.URLError, OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/ready", timeout=5):
-                    return
-            assert self._process.poll() is None, f"telemed serve has ended; read {self._cluster.data_dir}/serve.log"
+            with (
+                contextlib.suppress(urllib.error.URLError, OSError),
+                urllib.request.urlopen(self._ready, timeout=5),  # noqa: S310 - our own address
+            ):
+                return
+            if self._running.poll() is not None:
+                raise ServerFailed(f"it has ended; the end of {self._log}:\n{self._log.read_text()[-2000:]}")
             time.sleep(_POLL_S)
-        raise AssertionError(f"telemed serve is not ready after {READY_S_MAX:.0f} s")
+        raise ServerFailed(f"it is not ready after {READY_S_MAX:.0f} s; read {self._log}")
+
+
+class Serve(Running):
+    """`telemed serve --workers N` on a cluster; `sampled` names the file for its profile."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        workers: int,
+        environment: dict[str, str] | None = None,
+        sampled: Path | None = None,
+    ) -> None:
+        port = _free_port()
+        module = ["app.cli"] if sampled is None else ["app.cli.profiled", sampled]
+        super().__init__(
+            [sys.executable, "-m", *module, "serve", "--port", str(port), "--workers", str(workers)],
+            port=port,
+            log=cluster.data_dir / "serve.log",
+            environment={"TELEMED_DATA_DIR": str(cluster.data_dir), **(environment or {})},
+            ready_path="/health/ready",
+        )
+
+
+class Bare(Running):
+    """The least that the same framework can do, to know the machine by: `app/bench/bare.py` under uvicorn."""
+
+    def __init__(self, folder: Path, *, workers: int) -> None:
+        port = _free_port()
+        module = ["uvicorn", "--factory", "app.bench.bare:create_app", "--no-access-log", "--log-level", "error"]
+        super().__init__(
+            [sys.executable, "-m", *module, "--port", str(port), "--workers", str(workers)],
+            port=port,
+            log=folder / "bare.log",
+            environment={},
+            ready_path="/",
+        )
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours, without anything that would point the measured server to somebody's database or secrets."""
+    settings = {name.upper() for name in Settings.model_fields}
+    settings |= {f"{name}_FILE" for name in settings}
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in settings}
+    return kept | {"PYTHONPATH": str(_IMPORT_ROOT)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +203,7 @@ class Usage:
         return Usage(self.postgres - other.postgres, self.python - other.python)
 
 
-def usage(cluster: Cluster, serve: Serve) -> Usage:
+def usage(cluster: Cluster, serve: Running) -> Usage:
     """What PostgreSQL and the serving processes have spent; backends that ended count too."""
     return Usage(
         postgres=_cpu_seconds(cluster.postmaster, with_ended=True)
@@ -137,6 +215,11 @@ def usage(cluster: Cluster, serve: Serve) -> Usage:
 def memory_mb(pid: int) -> float:
     """Resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES / 1e6
+
+
+def open_files(pid: int) -> int:
+    """How many files and sockets a process holds."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def children_of(pid: int) -> list[int]:

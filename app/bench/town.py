@@ -18,13 +18,38 @@ SLOTS_PAST, SLOTS_AHEAD = DAYS_PAST * SLOTS_A_DAY, DAYS_AHEAD * SLOTS_A_DAY
 SLOTS_OF_DOCTOR = SLOTS_PAST + SLOTS_AHEAD
 # The first fifth by popularity is booked ahead; the others' coming slots are free, and the measured bookings take them.
 POPULAR_SHARE = 5
+# Four in five consultations lie in the past.
+CONSULTATIONS_PER_SCHEDULED = 5
 # A doctor's rank r is chosen with weight r^-s.
 ZIPF_EXPONENT = 0.8
 # Ids are UUIDs of version 7, as the application makes them: the table of a year's registrations.
 _FIRST_MS, _EVERY_MS = 1_735_689_600_000, 157_000
 # A prime that divides no number of wishes here: neighbours in time want slots far apart.
 STRIDE = 1_000_003
-SPECIALTIES = ("General medicine", "Cardiology", "Dermatology", "Paediatrics", "Psychiatry", "Neurology", "Orthopaedics")
+# One in ten of the past consultations was called off in time.
+CANCELLED_EVERY = 10
+# Spread what is taken over the day and the days, and over the patients.
+_SPREAD, _SPREAD_PATIENTS = 67, 7919
+SPECIALTIES = (
+    "General medicine",
+    "Cardiology",
+    "Dermatology",
+    "Paediatrics",
+    "Psychiatry",
+    "Neurology",
+    "Orthopaedics",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A consultation that is there from the beginning."""
+
+    number: int
+    doctor: int
+    position: int
+    patient: int
+    status: str
 
 
 @dataclass(frozen=True)
@@ -89,6 +114,42 @@ class Town:
         position = SLOTS_PAST + wave * self._times_per_wave + time
         return self.patients // 2 + of_wave, slot_id(self.popular_doctors + doctor, position)
 
+    @cached_property
+    def _past_ends(self) -> list[int]:
+        """Where each doctor's past consultations end in the list of all."""
+        total = self.consultations - self.consultations // CONSULTATIONS_PER_SCHEDULED
+        return list(accumulate(_shares(self.doctors, total, SLOTS_PAST)))
+
+    @cached_property
+    def _ahead_ends(self) -> list[int]:
+        total = self.consultations // CONSULTATIONS_PER_SCHEDULED
+        return list(accumulate(_shares(self.popular_doctors, total, SLOTS_AHEAD)))
+
+    @property
+    def past(self) -> int:
+        """How many consultations are over; the numbers of the scheduled ones begin here."""
+        return self._past_ends[-1]
+
+    @property
+    def scheduled(self) -> int:
+        """How many consultations lie ahead."""
+        return self._ahead_ends[-1]
+
+    def held(self, number: int) -> Held:
+        """Consultation `number`. Those ahead are with popular doctors and patients of the first half."""
+        if number < self.past:
+            doctor = bisect(self._past_ends, number)
+            turn = number - (self._past_ends[doctor - 1] if doctor else 0)
+            status = "cancelled" if number % CANCELLED_EVERY == 0 else "completed"
+            return Held(number, doctor, turn * _SPREAD % SLOTS_PAST, number * _SPREAD_PATIENTS % self.patients, status)
+        ahead = number - self.past
+        doctor = bisect(self._ahead_ends, ahead)
+        turn = ahead - (self._ahead_ends[doctor - 1] if doctor else 0)
+        position = SLOTS_PAST + turn * _SPREAD % SLOTS_AHEAD
+        # One time has fewer doctors than patients: nobody is with two at once.
+        patient = (position * self.popular_doctors + doctor) % (self.patients // 2)
+        return Held(number, doctor, position, patient, "scheduled")
+
     def wish_in_pgbench(self) -> str:
         """The same arithmetic in pgbench's language: sets `patient` and `slot` from `number`."""
         return f"""
@@ -99,6 +160,19 @@ class Town:
 \\set position {SLOTS_PAST} + :wave * {self._times_per_wave} + :at / {self.free_doctors}
 \\set slot ({self.popular_doctors} + :at % {self.free_doctors}) * {SLOTS_OF_DOCTOR} + :position + 1
 """
+
+
+def _shares(doctors: int, total: int, most: int) -> list[int]:
+    """`total` consultations among doctors by popularity, none with more than there are slots."""
+    weights = [(rank + 1) ** -ZIPF_EXPONENT for rank in range(doctors)]
+    low, high = 0.0, float(total) * doctors
+    for _ in range(60):
+        factor = (low + high) / 2
+        if sum(min(most, int(factor * weight)) for weight in weights) < total:
+            low = factor
+        else:
+            high = factor
+    return [min(most, int(high * weight)) for weight in weights]
 
 
 def slot_id(doctor: int, position: int) -> int:

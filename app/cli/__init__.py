@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.cli import check, demo, people, schema, serve, tidy
+from app.cli import bench, check, demo, people, schema, serve, tidy
 from app.cli.console import fail
 from app.db.embedded import EmbeddedServerError
 from app.kit.errors import Unavailable
@@ -26,6 +26,7 @@ cli.command("migrate")(schema.migrate)
 cli.command("demo")(demo.demo)
 cli.command("check")(check.check)
 cli.command("tidy")(tidy.tidy)
+cli.command("bench")(bench.bench)
 db.command("url")(schema.url)
 clinic.command("create")(people.create_clinic)
 user.command("create")(people.create_user)

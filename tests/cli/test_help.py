@@ -4,7 +4,7 @@ from tests.cli.home import Home
 
 VERBS = [
     (),
-    *[(verb,) for verb in ("serve", "migrate", "demo", "check", "tidy", "db", "clinic", "user")],
+    *[(verb,) for verb in ("serve", "migrate", "demo", "check", "tidy", "bench", "db", "clinic", "user")],
     *[("db", "url"), ("clinic", "create"), ("user", "create")],
 ]
 

@@ -1,0 +1,175 @@
+"""Four times as many bookings as the server can make: the excess is told so at once, the rest is booked."""
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+from app.bench.bound import Bound, none
+from app.bench.generator import Generator, Run
+from app.bench.latency import Latency, percentile
+from app.bench.measuring import (
+    REFUSED_EARLY,
+    SUCCESS,
+    Bench,
+    closed_loop,
+    errors,
+    evenly,
+    open_loop,
+    statuses,
+)
+from app.bench.server import Running
+
+TIMES = 4
+PEAK_CONNECTIONS = (32, 256)
+GOODPUT_MIN = 0.8
+REFUSAL_P95_MS = 100
+RECOVERY_S_MAX = 5
+# What is normal: a quarter of the peak, answered in no more than twice the usual time.
+NORMAL_SHARE, NORMAL_TIMES, NORMAL_SLACK_MS = 0.25, 2, 20
+NORMAL_CONNECTIONS = 64
+_WINDOW_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OverloadResult:
+    """Latencies are since due; `refusals_since_sent` leaves out what waited for a free connection.
+
+    `excess` is what was refused, and what could never be sent with the time that it waited: nobody answered it.
+    """
+
+    peak_per_second: float
+    offered_per_second: float
+    connections: int
+    seconds: float
+    goodput_per_second: float
+    goodput_share: float
+    accepted: Latency
+    excess: Latency
+    refusals: Latency
+    refusals_since_sent: Latency
+    statuses: dict[str, int]
+    errors: int
+    unsent: int
+    goodput_by_second: list[int]
+    refused_by_second: list[int]
+    quiet: Latency
+    # From the last offered request until normal again; as long as we looked if it never was.
+    recovery_s: float
+    # The p95 of each half second afterwards; none where not everything was booked.
+    recovery_windows: list[float | None]
+    generator_share: float
+    generator_us: float
+
+
+def measure(bench: Bench) -> OverloadResult:
+    """The peak, a quiet while, four times the peak, and the way back."""
+    scale = bench.scale
+    with bench.serve() as server:
+        peak = _peak(bench, server)
+        bench.tell("overload: a quiet while")
+        quiet = open_loop(
+            bench,
+            server,
+            "bookings",
+            connections=NORMAL_CONNECTIONS,
+            seconds=scale.seconds,
+            per_second=NORMAL_SHARE * peak,
+        ).latency
+        bench.tell(f"overload: {TIMES}× {peak:.0f} bookings a second")
+        after = list(bench.traffic.bookings(int(NORMAL_SHARE * peak * scale.recovery_s)))
+        run = _overload(bench, server, TIMES * peak)
+        with Generator(server.port, connections=NORMAL_CONNECTIONS) as generator:
+            recovery = generator.open_loop(evenly(after, NORMAL_SHARE * peak), seconds=scale.recovery_s)
+    return _result(run, recovery, peak=peak, quiet=quiet)
+
+
+def bounds(result: OverloadResult) -> list[Bound]:
+    """Goodput, quick refusals, nothing else, and recovery."""
+    return [
+        Bound("overload", f"goodput at {TIMES}× / peak", result.goodput_share, "≥", GOODPUT_MIN),
+        Bound("overload", "p95 until the excess got its 429 or 503", result.excess.p95, "≤", REFUSAL_P95_MS, "ms"),
+        none("overload", "answers other than 2xx, 429, 503", result.errors),
+        Bound("overload", "seconds until normal again", result.recovery_s, "≤", RECOVERY_S_MAX, "s"),
+    ]
+
+
+def _peak(bench: Bench, server: Running) -> float:
+    best = 0.0
+    closed_loop(bench, server, "bookings", connections=PEAK_CONNECTIONS[0], seconds=bench.scale.warm_up_s)
+    for connections in PEAK_CONNECTIONS:
+        bench.tell(f"overload: the peak, {connections} connections")
+        one = closed_loop(bench, server, "bookings", connections=connections, seconds=bench.scale.seconds)
+        best = max(best, one.per_second)
+    return best
+
+
+def _overload(bench: Bench, server: Running, per_second: float) -> Run:
+    """What was refused or never sent is given back: most of it, and the town is not endless."""
+    seconds = bench.scale.overload_s
+    wishes = bench.traffic.take(int(per_second * seconds))
+    used: set[int] = set()
+
+    def note(wish: int, status: int, _body: bytes, _retry_after: float) -> tuple[()]:
+        if status not in REFUSED_EARLY:
+            used.add(wish)
+        return ()
+
+    made = [bench.traffic.wished(wish) for wish in wishes]
+    for wish, request in zip(wishes, made, strict=True):
+        request.then = partial(note, wish)
+    with Generator(server.port, connections=bench.scale.overload_connections) as generator:
+        run = generator.open_loop(evenly(made, per_second), seconds=seconds, leaves_unsent=True)
+    bench.traffic.give_back(wish for wish in wishes if wish not in used)
+    return run
+
+
+def _result(run: Run, recovery: Run, *, peak: float, quiet: Latency) -> OverloadResult:
+    accepted = [sample for sample in run.samples if sample.status in SUCCESS]
+    refused = [sample for sample in run.samples if sample.status in REFUSED_EARLY]
+    goodput = sum(sample.ended <= run.seconds for sample in accepted) / run.seconds
+    windows = _windows(recovery)
+    normal_ms = max(NORMAL_TIMES * quiet.p95, quiet.p95 + NORMAL_SLACK_MS)
+    normal = next((number for number, p95 in enumerate(windows) if p95 is not None and p95 <= normal_ms), len(windows))
+    drained_s = max(0.0, run.drained_s - run.seconds)
+    return OverloadResult(
+        peak_per_second=peak,
+        offered_per_second=TIMES * peak,
+        connections=run.connections,
+        seconds=run.seconds,
+        goodput_per_second=round(goodput, 1),
+        goodput_share=round(goodput / peak, 3),
+        accepted=Latency.of(sample.latency_ms for sample in accepted),
+        excess=Latency.of(
+            [*(sample.latency_ms for sample in refused), *(waited * 1000 for waited in run.unsent_waited_s)]
+        ),
+        refusals=Latency.of(sample.latency_ms for sample in refused),
+        refusals_since_sent=Latency.of(sample.answer_ms for sample in refused),
+        statuses=statuses(run.samples),
+        errors=errors(run.samples, REFUSED_EARLY) + errors(recovery.samples, REFUSED_EARLY),
+        unsent=run.unsent,
+        goodput_by_second=_by_second([sample.ended for sample in accepted], run.seconds),
+        refused_by_second=_by_second([sample.ended for sample in refused], run.seconds),
+        quiet=quiet,
+        recovery_s=round(drained_s + (normal + 1) * _WINDOW_S, 2),
+        recovery_windows=windows,
+        generator_share=round(run.cpu_seconds / run.drained_s, 3),
+        generator_us=round(run.cpu_seconds / max(1, len(run.samples)) * 1e6, 1),
+    )
+
+
+def _windows(recovery: Run) -> list[float | None]:
+    windows: list[list[float]] = [[] for _ in range(int(recovery.seconds / _WINDOW_S))]
+    for sample in recovery.samples:
+        at = int(sample.due / _WINDOW_S)
+        if at < len(windows):
+            windows[at].append(sample.latency_ms if sample.status in SUCCESS else math.inf)
+    slowest = [percentile(sorted(window), 0.95) for window in windows]
+    return [p95 if math.isfinite(p95) else None for p95 in slowest]
+
+
+def _by_second(times: list[float], seconds: float) -> list[int]:
+    counts = [0] * int(seconds)
+    for time in times:
+        if time < len(counts):
+            counts[int(time)] += 1
+    return counts
