@@ -98,8 +98,8 @@ def crowds(result: CrowdResult) -> Section:
         f"{crowd.connections:,} connections; the rest of the clinic goes on at {result.others_per_second:.0f} requests "
         f"a second. {result.booked} were booked, {result.doubles} doubles; the last slot was gone after "
         f"{crowd.sold_out_s:.1f} s, the last patient had an answer after {crowd.over_s:.1f} s, "
-        f"{crowd.without_answer:,} left without one. Answers to the crowd: {statuses(crowd.statuses)}; to everyone else: "
-        f"{statuses(result.others_statuses)}.",
+        f"{crowd.without_answer:,} left without one. "
+        f"Answers to the crowd: {statuses(crowd.statuses)}; to everyone else: {statuses(result.others_statuses)}.",
         charts(
             line_chart(
                 "Everyone else's p95, second by second",
