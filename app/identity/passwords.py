@@ -5,6 +5,7 @@ import base64
 import functools
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -18,10 +19,13 @@ from app.observability.process import give_way
 Result = TypeVar("Result")
 
 LENGTH_MIN, LENGTH_MAX = 8, 256
-# A hash takes 0.3 s of one core at cost 12. Two at a time, of a low priority, leave the event loop its share.
-THREADS = 2
-# About six seconds of work; whoever comes then is told at once to come back.
-WAITING_MAX = 40
+# A hash takes 0.3 s of one core at cost 12. One at a time, when nobody else wants the core: a storm of logins must not
+# be felt by those who book.
+THREADS = 1
+# Whoever would wait for longer is told at once to come back.
+WAIT_S_MAX = 10.0
+# What a hash takes until one has been measured; the newest counts for a fifth.
+HASH_S_GUESS, NEWEST_SHARE = 0.3, 0.2
 
 
 class PasswordTooWeak(DomainError):
@@ -40,6 +44,7 @@ class Passwords:
         self._cost = cost
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt", initializer=give_way)
         self._waiting = 0
+        self._hash_s = HASH_S_GUESS
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises `Unavailable` when too many wait."""
@@ -61,13 +66,20 @@ class Passwords:
         return base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= WAITING_MAX:
+        if self._waiting * self._hash_s / THREADS > WAIT_S_MAX:
             raise Unavailable("Too many people are logging in. Try again in a few seconds.")
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, _timed, work)
         finally:
             self._waiting -= 1
+        self._hash_s += (seconds - self._hash_s) * NEWEST_SHARE
+        return result
+
+
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    started = time.perf_counter()
+    return work(), time.perf_counter() - started
 
 
 def check_strength(password: str, *, email: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from httpx2 import Response
 
-from app.identity.passwords import Passwords
+from app.identity.passwords import WAIT_S_MAX, Passwords
+from app.kit.errors import Unavailable
 from tests.cast import PASSWORD, Clinic, Person
 
 SHARED_72 = "correct-horse-" * 5 + "xy"
@@ -154,3 +155,17 @@ def test_unknown_email_costs_what_a_wrong_password_costs() -> None:
 
 def test_password_is_the_same_from_another_device(clinic: Clinic) -> None:
     assert Person(clinic, email=clinic.paul.email).logs_in().id == clinic.paul.id
+
+
+def test_who_would_wait_too_long_is_told_at_once() -> None:
+    async def crowd() -> list[bool | BaseException]:
+        busy = Passwords(pepper=b"x" * 32, cost=4)
+        # As if the last hashes had taken that long each.
+        busy._hash_s = WAIT_S_MAX / 2.5
+        try:
+            return await asyncio.gather(*(busy.verify("right", None) for _ in range(5)), return_exceptions=True)
+        finally:
+            busy.close()
+
+    answers = asyncio.run(crowd())
+    assert [type(answer) for answer in answers] == [bool] * 3 + [Unavailable] * 2
