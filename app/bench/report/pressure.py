@@ -47,7 +47,7 @@ _DAY_MORE = ("errors", "PostgreSQL", "Python", "generator", "answers")
 def _day(day: Day) -> tuple[str | float | int, ...]:
     times = [time for one in (day.reads, day.writes) for time in (one.p50, one.p95, one.p99)]
     shares = [f"{share:.0%}" for share in (day.postgres_share, day.python_share, day.generator_share)]
-    wrong = day.errors + day.unsent
+    wrong = day.errors + day.refused
     return (
         f"{day.factor}×",
         day.offered_per_second,
