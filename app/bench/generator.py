@@ -26,7 +26,8 @@ POLL_S_MAX = 0.5
 ANSWERS_A_TURN, SENDS_A_TURN = 64, 32
 # The status of a request that was sent and never answered, or whose connection broke.
 UNANSWERED = 0
-TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
+# 429 and 503 may say when to come back.
+_MAY_TELL_WHEN = frozenset({429, 503})
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length: "
 _RETRY_AFTER = b"\r\nretry-after: "
@@ -98,7 +99,7 @@ class Run:
 class _Connection:
     """A socket to the server; when it breaks, another one takes its place here."""
 
-    __slots__ = ("buffer", "due", "fd", "need", "request", "sent", "socket")
+    __slots__ = ("buffer", "due", "fd", "head", "need", "request", "sent", "socket")
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.due = self.sent = 0.0
@@ -109,11 +110,8 @@ class _Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
         self.fd = self.socket.fileno()
-        self.be_free()
-
-    def be_free(self) -> None:
         self.request: Request | None = None
-        self.buffer = b""
+        self.buffer = self.head = b""
         # How many bytes the answer has, once its head is there.
         self.need = 0
 
@@ -263,9 +261,12 @@ class _Loop:
         connection.request = request
         connection.sent = sent
         connection.due = sent if due is None else due
-        with suppress(OSError):
-            # Far below what a socket's buffer takes; a broken one is noticed when it is read.
+        try:
+            # Far below what a socket's buffer takes.
             connection.socket.send(request.data)
+        except OSError:
+            # A broken one is noticed when it is read.
+            return
 
     def _is_done(self) -> bool:
         if self._waiting or self._later or self._upcoming or self._stream is not None:
@@ -334,7 +335,8 @@ class _Loop:
             end = buffer.find(_HEAD_END)
             if end < 0:
                 return None
-            connection.need = end + len(_HEAD_END) + int(_header(buffer[: end + 2], _LENGTH) or 0)
+            connection.head = buffer[: end + 2]
+            connection.need = end + len(_HEAD_END) + int(_header(connection.head, _LENGTH) or 0)
         if len(buffer) < connection.need:
             return None
         return self._note(connection, buffer, ended)
@@ -345,11 +347,12 @@ class _Loop:
             raise ConnectionError(f"an answer that nobody asked for: {buffer[:80]!r}")
         status = int(buffer[9:12])
         self._run.samples.append(Sample(request.kind, connection.due, connection.sent, ended, status))
-        head, _, body = buffer.partition(_HEAD_END)
-        retry_after = 0.0
-        if status in {TOO_MANY_REQUESTS, UNAVAILABLE}:
-            retry_after = float(_header(head + b"\r\n", _RETRY_AFTER) or 0)
-        connection.be_free()
+        head, body, retry_after = connection.head, b"", 0.0
+        if request.then is not None:
+            body = buffer[len(head) + 2 :]
+        if status in _MAY_TELL_WHEN:
+            retry_after = float(_header(head, _RETRY_AFTER) or 0)
+        connection.request, connection.buffer, connection.need = None, b"", 0
         if _CLOSE in head:
             self._generator.reconnect(connection)
         return status, body, retry_after

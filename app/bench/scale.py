@@ -23,7 +23,7 @@ class Scale:
     booking_pairs: int = 5
     search_pairs: int = 3
     pair_s: float = 4
-    profile_s: float = 6
+    profile_s: float = 10
     growth_slots: tuple[int, ...] = (10_000, 100_000, 1_000_000, 10_000_000)
     growth_rounds: int = 3
     # The smallest town has 4,800 free slots: all rounds together stay below.

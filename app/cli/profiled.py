@@ -1,7 +1,8 @@
 """`telemed serve` in one process, sampled: where its processor time goes, function by function.
 
-Run as `python -m app.cli.profiled OUTPUT.json serve …`. A timer of processor time interrupts the process a thousand
-times a second and notes the stack; time spent in C counts for the Python function that called it.
+Run as `python -m app.cli.profiled OUTPUT.json serve …`. A timer of processor time interrupts the process at the
+kernel's ticks, 250 or 1,000 of them a second, and notes the stack; time spent in C counts for the Python function that
+called it.
 """
 
 import json

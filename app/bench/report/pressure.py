@@ -47,7 +47,7 @@ _DAY_MORE = ("errors", "PostgreSQL", "Python", "generator", "answers")
 def _day(day: Day) -> tuple[str | float | int, ...]:
     times = [time for one in (day.reads, day.writes) for time in (one.p50, one.p95, one.p99)]
     shares = [f"{share:.0%}" for share in (day.postgres_share, day.python_share, day.generator_share)]
-    wrong = day.errors + day.unsent
+    wrong = day.errors + day.refused
     return (
         f"{day.factor}×",
         day.offered_per_second,
@@ -98,8 +98,8 @@ def crowds(result: CrowdResult) -> Section:
         f"{crowd.connections:,} connections; the rest of the clinic goes on at {result.others_per_second:.0f} requests "
         f"a second. {result.booked} were booked, {result.doubles} doubles; the last slot was gone after "
         f"{crowd.sold_out_s:.1f} s, the last patient had an answer after {crowd.over_s:.1f} s, "
-        f"{crowd.without_answer:,} left without one. Answers to the crowd: {statuses(crowd.statuses)}; to everyone else: "
-        f"{statuses(result.others_statuses)}.",
+        f"{crowd.without_answer:,} left without one. "
+        f"Answers to the crowd: {statuses(crowd.statuses)}; to everyone else: {statuses(result.others_statuses)}.",
         charts(
             line_chart(
                 "Everyone else's p95, second by second",

@@ -112,8 +112,8 @@ def functions(result: ProfileResult) -> Section:
     return Section(
         "profile",
         "Where Python's time goes",
-        "One worker under 32 connections, interrupted a thousand times a second of its processor time; time that is "
-        "spent in C counts for the Python function that called it. Being watched makes it slower, so that the shares "
+        "One worker under 32 connections, interrupted at the kernel's ticks while it works; time that is spent in C "
+        "counts for the Python function that called it. Being watched makes it slower, so that the shares "
         "say more than the microseconds.",
         body,
     )

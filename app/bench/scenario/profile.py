@@ -1,4 +1,7 @@
-"""Where the worker's time goes, function by function: one worker, sampled a thousand times a second."""
+"""Where the worker's time goes, function by function: one worker, sampled while it works.
+
+The timer of processor time rings at the kernel's ticks, 250 or 1,000 of them a second.
+"""
 
 import json
 from collections import Counter
