@@ -78,7 +78,8 @@ def _offer(name: str, *, operation: str | None) -> Statement[Slot]:
         insert(slots)
         .from_select(
             ["clinic_id", "id", "doctor_id", "starts_at", "ends_at"],
-            row.select_from(owner.join(wished, true())),
+            # In one order, so that two bodies with the same times wait for each other in one direction only.
+            row.select_from(owner.join(wished, true())).order_by(wished.c.starts_at),
         )
         .returning(slots.c.clinic_id, *PUBLIC)
         .cte("offered_slot")

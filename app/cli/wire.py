@@ -17,8 +17,8 @@ from app.observability import logs
 
 # Longer than a client in full swing thinks between two requests, and nobody notices it at Ctrl-C.
 LINGER_S = 1.0
-# Per process. At work: a quarter of a second of work. Of those who want what others are being served already, so many at a
-# time, and so many waiting beside: three seconds of work.
+# Per process. At work: a quarter of a second of work. Of those who want what others are being served already, so many
+# at a time, and so many waiting beside: three seconds of work.
 AT_WORK_MAX = 256
 ALIKE_AT_WORK_MAX, ALIKE_WAITING_MAX = 16, 2048
 # A longer body is compared with no other.
