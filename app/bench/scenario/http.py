@@ -27,7 +27,7 @@ class HttpResult:
 def measure(bench: Bench) -> HttpResult:
     """Every number of connections, then shares of the best rate, then the bare endpoints."""
     scale = bench.scale
-    compared = min(COMPARED_AT, *([max(scale.connections)]))
+    compared = min(COMPARED_AT, max(scale.connections))
     with bench.serve() as server:
         for operation in ("bookings", "searches"):
             bench.tell("http: warming up")
