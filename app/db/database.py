@@ -12,6 +12,7 @@ import random
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from itertools import starmap
 from typing import Any, TypeVar
 
 import psycopg
@@ -74,30 +75,26 @@ class Session:
 
     async def one(self, statement: Statement[Row], **values: object) -> Row | None:
         """The first row, or `None`."""
-        cursor = await self._run(statement, values)
-        return await cursor.fetchone()
+        row = await (await self._run(statement, values)).fetchone()
+        return None if row is None else statement.row(*row)
 
     async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
         """All rows, in the statement's order."""
-        cursor = await self._run(statement, values)
-        return await cursor.fetchall()
+        return list(starmap(statement.row, await (await self._run(statement, values)).fetchall()))
 
     async def placed(self, statement: Statement[Row], arrays: dict[str, object]) -> list[tuple[int, Row]]:
         """The rows of a statement for several calls, each with its call's place."""
-        cursor = await self._run(statement, arrays, rows.tuple_row)
-        placed: list[tuple[Any, ...]] = await cursor.fetchall()
-        return [(row[0], statement.row(*row[1:])) for row in placed]
+        found = await (await self._run(statement, arrays)).fetchall()
+        return [(place, statement.row(*row)) for place, *row in found]
 
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched."""
-        cursor = await self._run(statement, values)
-        return cursor.rowcount
+        return (await self._run(statement, values)).rowcount
 
-    async def _run(
-        self, statement: Statement[Row], values: dict[str, object], row_factory: Any = None
-    ) -> psycopg.AsyncCursor[Any]:
+    async def _run(self, statement: Statement[Any], values: dict[str, object]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         context.count_statement()
-        cursor = self._connection.cursor(row_factory=row_factory or rows.args_row(statement.row))
+        # Plain tuples: a row factory of psycopg's would cost a call of Python's for each row.
+        cursor = self._connection.cursor(row_factory=rows.tuple_row)
         alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
         try:
             return await cursor.execute(statement.text, statement.bind(values), prepare=True)
