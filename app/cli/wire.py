@@ -1,9 +1,8 @@
 """One connection of `telemed serve`: it says goodbye before it leaves, and a crowd waits beside the door.
 
 When a doctor opens a day, thousands send the same few bookings. They are served sixteen at a time, in the order in
-which they came, and everybody else walks past them. Who would wait for too long is turned away, which costs a
-twentieth of serving: under four times the load most of the work done is still work that was asked for
-(docs/decisions/0011).
+which they came, and everybody else walks past them. Who would wait for too long is turned away before anything was
+done: under four times the load most of the work is still work that was asked for (docs/decisions/0011).
 """
 
 import asyncio
