@@ -4,12 +4,17 @@ import base64
 import json
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
 from httpx2 import Response
 
+from app.identity.rules import Principal
+from app.identity.tokens import AccessTokens
+from app.kit.errors import Unauthenticated
 from tests.cast import Clinic, Person
 from tests.conftest import SECRET_KEY
 
@@ -200,3 +205,13 @@ def test_no_two_tokens_are_the_same(clinic: Clinic) -> None:
     first, second = clinic.paul, clinic.paul.in_another_session()
     assert claims_of(first)["jti"] != claims_of(second)["jti"]
     assert claims_of(first)["sid"] != claims_of(second)["sid"]
+
+
+def test_token_that_was_read_before_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = AccessTokens("only-for-this-test-0123456789-abcdefghijklmnop", "HS256", timedelta(minutes=15))
+    person = Principal(1, UUID(int=1), "patient", UUID(int=2), 1)
+    token = tokens.issue(person, now=datetime.now(UTC))
+    assert tokens.read(token) == tokens.read(token) == person
+    monkeypatch.setattr("app.identity.tokens.time.time", lambda: datetime.now(UTC).timestamp() + 15 * 60)
+    with pytest.raises(Unauthenticated):
+        tokens.read(token)
