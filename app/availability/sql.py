@@ -20,12 +20,13 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.types import TypeEngine
 
 from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
 from app.availability.models import availability_slots as slots
 from app.availability.rules import Slot
 from app.db.schema import Instant, Uuid
-from app.db.statement import Statement, compiled, constant
+from app.db.statement import Statement, Together, calls, compiled, constant
 from app.idempotency.clauses import claim_key
 from app.identity.users.clauses import active_user, is_active_doctor
 
@@ -109,32 +110,41 @@ OFFERED = compiled(
     Slot,
 )
 
-_FILTERS = {
-    "doctor_id": slots.c.doctor_id == bindparam("doctor_id", type_=Uuid),
-    "open": (slots.c.status == constant("open")) & is_active_doctor(slots.c.clinic_id, slots.c.doctor_id),
-    "booked": slots.c.status == constant("booked"),
-    "after_at": tuple_(slots.c.starts_at, slots.c.id)
-    > tuple_(bindparam("after_at", type_=Instant), bindparam("after_id", type_=BigInteger)),
-}
+_FOUND_BY: dict[str, TypeEngine[Any]] = {"doctor_id": Uuid(), "after_at": Instant, "after_id": BigInteger()}
+_PAGES_TOGETHER = Together(alike_by=("clinic_id", "rows"))
 
 
 @cache
-def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
-    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only."""
+def slots_of_clinic(status: str, given: frozenset[str]) -> Statement[Slot]:
+    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only.
+
+    All pages of one length that are asked for at one moment; `given` are some of `_FOUND_BY`.
+    """
+    ask = calls(begin=Instant, end=Instant, **{name: _FOUND_BY[name] for name in sorted(given)})
     # The index of open slots holds every other column: with the word for the status no row of the table is read.
-    columns = [*PUBLIC[:-1], constant("open").label("status")] if "open" in given else PUBLIC
-    query = (
-        select(*columns)
+    found = (
+        select(*PUBLIC[:-1], constant(status).label("status"))
         .where(
-            _CLINIC,
-            slots.c.starts_at >= bindparam("begin", type_=Instant),
-            slots.c.starts_at < bindparam("end", type_=Instant),
-            *(_FILTERS[name] for name in sorted(given)),
+            slots.c.clinic_id == ask.c.clinic_id,
+            slots.c.starts_at >= ask.c.begin,
+            slots.c.starts_at < ask.c.end,
+            slots.c.status == constant(status),
         )
         .order_by(slots.c.starts_at, slots.c.id)
         .limit(bindparam("rows"))
     )
-    return compiled("slots_of_clinic", query, Slot)
+    if "doctor_id" in given:
+        found = found.where(slots.c.doctor_id == ask.c.doctor_id)
+    if status == "open":
+        # Of the one who was asked for it is asked once a page, not once a slot.
+        doctor_id = ask.c.doctor_id if "doctor_id" in given else slots.c.doctor_id
+        found = found.where(is_active_doctor(ask.c.clinic_id, doctor_id))
+    if "after_at" in given:
+        found = found.where(tuple_(slots.c.starts_at, slots.c.id) > tuple_(ask.c.after_at, ask.c.after_id))
+    page = found.lateral("page")
+    query = select(ask.c.place, *page.c).select_from(ask.join(page, true()))
+    in_order = query.order_by(ask.c.place, page.c.starts_at, page.c.id)
+    return compiled("slots_of_clinic", in_order, Slot, together=_PAGES_TOGETHER)
 
 
 _ONE = _CLINIC & (slots.c.id == bindparam("id", type_=BigInteger)) & (slots.c.status != constant("withdrawn"))

@@ -13,7 +13,7 @@ from app.bench.server import Cluster
 from app.bench.town import CLINIC_ID, Town, id_in_sql
 from app.booking.sql import BOOK_SLOT
 from app.db import embedded
-from app.db.statement import Statement
+from app.db.statement import LOCK_TIMEOUT, Statement
 
 # What psycopg sends as parameters, as expressions over pgbench's variables.
 _PATIENT = id_in_sql("patient", ":patient")
@@ -75,16 +75,19 @@ def searches(cluster: Cluster, town: Town, *, clients: int, seconds: float) -> L
     }
     script = (
         f"\\set doctor random({town.popular_doctors}, {town.doctors - 1})\n"
-        + _with_values(slots_of_clinic(frozenset({"doctor_id", "open"})), values)
+        + _with_values(slots_of_clinic("open", frozenset({"doctor_id"})), values)
         + ";\n"
     )
     return _pgbench(cluster, script, clients=clients, seconds=seconds)
 
 
 def _with_values(statement: Statement[Any], values: dict[str, str]) -> str:
+    # Also what may share a statement is measured one by one: a client of pgbench is one client.
+    alone = {LOCK_TIMEOUT, *(statement.together.alike_by if statement.together else ())}
+
     def value(match: re.Match[str]) -> str:
         one = f"({values[match[1]]})"
-        return f"ARRAY[{one}]" if statement.apart_by and match[1] != "lock_timeout" else one
+        return one if statement.together is None or match[1] in alone else f"ARRAY[{one}]"
 
     if set(re.findall(r"%\((\w+)\)s", statement.text)) != values.keys():
         raise PgbenchFailed(f"the parameters of {statement.name} are others now: {statement.text}")

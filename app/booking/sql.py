@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Integer, LargeBinary, bindparam, exists, func, select
+from sqlalchemy import BigInteger, LargeBinary, bindparam, exists, func, select
 
 from app.audit.clauses import record
 from app.availability.clauses import claim_slot
@@ -13,7 +13,7 @@ from app.consultation.clauses import schedule
 from app.consultation.models import consultations, public
 from app.consultation.rules import Consultation
 from app.db.schema import Text, Uuid
-from app.db.statement import Statement, calls, compiled, constant
+from app.db.statement import Statement, Together, calls, compiled, constant, locking_calls
 from app.idempotency.clauses import claim_key, forget_keys
 from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.service import Attempt
@@ -21,6 +21,7 @@ from app.identity.users.clauses import active_patients
 from app.outbox.clauses import announce
 
 OPERATION = "book_slot"
+_ONE_A_KEY = Together(apart_by=("patient_id", "key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,7 @@ def _attempt(*values: Any) -> Attempt[Consultation]:
 
 def _book() -> Statement[Attempt[Consultation]]:
     """All bookings that are asked for at one moment, each under its own key."""
-    wish = calls(
-        clinic_id=Integer(),
+    wish = locking_calls(
         patient_id=Uuid(),
         key=Text(),
         fingerprint=LargeBinary(),
@@ -88,8 +88,7 @@ def _book() -> Statement[Attempt[Consultation]]:
     query = select(admitted.c.place, *public(consultation)).select_from(
         admitted.join(consultation, consultation.c.id == admitted.c.consultation_id, isouter=True)
     )
-    apart_by = ("clinic_id", "patient_id", "key")
-    return compiled("book_slot", query.add_cte(audit, event), _attempt, is_write=True, apart_by=apart_by)
+    return compiled("book_slot", query.add_cte(audit, event), _attempt, is_write=True, together=_ONE_A_KEY)
 
 
 BOOK_SLOT = _book()
@@ -101,7 +100,7 @@ _UNDER_KEY = _OWN & (consultations.c.idempotency_key == bindparam("key", type_=T
 
 
 def _circumstances() -> Statement[Circumstances]:
-    wish = calls(clinic_id=Integer(), patient_id=Uuid(), key=Text(), slot_id=BigInteger())
+    wish = calls(patient_id=Uuid(), key=Text(), slot_id=BigInteger())
     own = (consultations.c.clinic_id == wish.c.clinic_id) & (consultations.c.patient_id == wish.c.patient_id)
     query = select(
         wish.c.place,
@@ -121,8 +120,7 @@ def _circumstances() -> Statement[Circumstances]:
         .scalar_subquery()
         .label("consultation_of_patient"),
     ).select_from(wish)
-    apart_by = ("clinic_id", "patient_id", "key")
-    return compiled("circumstances_of_refused_booking", query, Circumstances, apart_by=apart_by)
+    return compiled("circumstances_of_refused_booking", query, Circumstances, together=Together())
 
 
 CIRCUMSTANCES = _circumstances()

@@ -10,6 +10,7 @@ import functools
 import os
 import random
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import starmap
@@ -21,7 +22,7 @@ from psycopg import rows
 
 from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
 from app.db.joined import Joined
-from app.db.statement import Statement
+from app.db.statement import LOCK_TIMEOUT, Statement, Together
 from app.kit.errors import Unavailable
 from app.observability import context, logs
 
@@ -31,6 +32,8 @@ Result = TypeVar("Result")
 LOCK_TIMEOUT_MS = 2_000
 # Calls that share a statement share its waiting: behind a lock that is not given back at once, each goes alone.
 JOINED_LOCK_TIMEOUT_MS = 100
+# Kinds of calls that travel together, by statement, clinic and length of a page; who is idle is forgotten beyond it.
+JOINED_MAX = 1_000
 STATEMENT_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 3
@@ -82,10 +85,12 @@ class Session:
         """All rows, in the statement's order."""
         return list(starmap(statement.row, await (await self._run(statement, values)).fetchall()))
 
-    async def placed(self, statement: Statement[Row], arrays: dict[str, object]) -> list[tuple[int, Row]]:
-        """The rows of a statement for several calls, each with its call's place."""
-        found = await (await self._run(statement, arrays)).fetchall()
-        return [(place, statement.row(*row)) for place, *row in found]
+    async def placed(self, statement: Statement[Row], values: dict[str, object]) -> Mapping[int, list[Row]]:
+        """The rows of a statement for several calls, by their call's place."""
+        found: defaultdict[int, list[Row]] = defaultdict(list)
+        for place, *row in await (await self._run(statement, values)).fetchall():
+            found[place].append(statement.row(*row))
+        return found
 
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched."""
@@ -106,7 +111,7 @@ class Database:
     """A pool of connections that work under the application's role."""
 
     def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
-        self._joined: dict[Statement[Any], Joined[Any]] = {}
+        self._joined: dict[tuple[object, ...], Joined[Any]] = {}
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
@@ -144,41 +149,53 @@ class Database:
 
         A statement that can answer several calls at once is run for all that wait at this moment.
         """
-        if statement.apart_by is not None:
-            context.count_statement()
-            return await self._joined_calls(statement).call(values)
+        if statement.together is not None:
+            found = await self._joined_call(statement, statement.together, values)
+            return found[0] if found else None
         return await self._attempt(statement, lambda session: session.one(statement, **values))
 
     async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
-        """All rows, in the statement's order. Raises as `one` does."""
+        """All rows, in the statement's order. Raises, and shares the statement, as `one` does."""
+        if statement.together is not None:
+            return await self._joined_call(statement, statement.together, values)
         return await self._attempt(statement, lambda session: session.many(statement, **values))
 
     async def execute(self, statement: Statement[Any], **values: object) -> int:
         """The number of rows that were touched. Raises as `one` does."""
         return await self._attempt(statement, lambda session: session.execute(statement, **values))
 
-    def _joined_calls(self, statement: Statement[Row]) -> Joined[Row]:
-        if statement not in self._joined:
+    async def _joined_call(self, statement: Statement[Row], together: Together, values: dict[str, object]) -> list[Row]:
+        context.count_statement()
+        alike = (statement, *(values[name] for name in together.alike_by))
+        joined = self._joined.get(alike)
+        if joined is None:
+            if len(self._joined) >= JOINED_MAX:
+                self._joined = {key: joined for key, joined in self._joined.items() if joined.is_busy}
             is_final = functools.partial(_is_final, statement)
-            self._joined[statement] = Joined(statement, self._run_joined, is_final=is_final)
-        return self._joined[statement]
+            joined = self._joined[alike] = Joined(statement, self._run_joined, is_final=is_final)
+        return await joined.call(values)
 
     async def _run_joined(
         self,
         statement: Statement[Any],
         calls: list[Mapping[str, object]],
         is_alone: bool,  # noqa: FBT001 - called by Joined only
-    ) -> dict[int, Any]:
-        arrays: dict[str, object] = {name: [call[name] for call in calls] for name in calls[0]}
-        arrays["lock_timeout"] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
+    ) -> Mapping[int, list[Any]]:
+        assert statement.together is not None, "a statement for several calls"
+        values: dict[str, object] = {
+            name: calls[0][name] if name in statement.together.alike_by else [call[name] for call in calls]
+            for name in calls[0]
+        }
+        if LOCK_TIMEOUT in statement.parameters:
+            values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
-        async def work(session: Session) -> list[tuple[int, Any]]:
-            return await session.placed(statement, arrays)
+        async def work(session: Session) -> Mapping[int, list[Any]]:
+            return await session.placed(statement, values)
 
         if is_alone:
-            return dict(await (self._attempt_write(work) if statement.is_write else self._attempt_read(work)))
+            return await (self._attempt_write(work) if statement.is_write else self._attempt_read(work))
         async with self._session() as session:
-            return dict(await work(session))
+            return await work(session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:

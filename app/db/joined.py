@@ -21,13 +21,13 @@ CALLS_MAX = 32
 
 Values = Mapping[str, object]
 # The rows by their call's place, from 1. Alone, a call waits for locks, and is tried again, as any other statement.
-Run = Callable[[Statement[Any], list[Values], bool], Awaitable[dict[int, Any]]]
+Run = Callable[[Statement[Any], list[Values], bool], Awaitable[Mapping[int, list[Any]]]]
 
 
 @dataclass(slots=True)
 class _Call(Generic[Row]):
     values: Values
-    future: "asyncio.Future[Row | None]"
+    future: "asyncio.Future[list[Row]]"
 
 
 class Joined(Generic[Row]):
@@ -47,8 +47,8 @@ class Joined(Generic[Row]):
         # Halved by a failure, one more after a success: where constraints refuse often, few travel together.
         self._most = CALLS_MAX
 
-    async def call(self, values: Values) -> Row | None:
-        """This call's row, or `None`."""
+    async def call(self, values: Values) -> list[Row]:
+        """This call's rows."""
         loop = asyncio.get_running_loop()
         call: _Call[Row] = _Call(values, loop.create_future())
         if not self._waiting:
@@ -56,6 +56,11 @@ class Joined(Generic[Row]):
             loop.call_soon(self._start)
         self._waiting.append(call)
         return await call.future
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call waits or is on its way."""
+        return bool(self._waiting or self._together or self._alone)
 
     async def close(self) -> None:
         """Wait for what is on its way."""
@@ -69,12 +74,15 @@ class Joined(Generic[Row]):
 
     def _take(self) -> list[_Call[Row]]:
         """The longest waiting, but no two that would meet each other in the statement."""
+        together = self._statement.together
+        assert together is not None, "a statement for several calls"
+        if not together.apart_by:
+            return [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         taken: dict[tuple[object, ...], _Call[Row]] = {}
         left: list[_Call[Row]] = []
-        assert self._statement.apart_by is not None, "a statement for several calls"
         while self._waiting and len(taken) < self._most:
             call = self._waiting.popleft()
-            identity = tuple(call.values[name] for name in self._statement.apart_by)
+            identity = tuple(call.values[name] for name in together.apart_by)
             if identity in taken:
                 left.append(call)
             else:
@@ -88,7 +96,7 @@ class Joined(Generic[Row]):
         except Exception as error:  # noqa: BLE001 - handed to whoever called
             if self._is_final(error, len(calls)):
                 for call in calls:
-                    _settle(call, error=error)
+                    _refuse(call, error)
                 return
             self._most = max(1, self._most // 2)
             for call in calls:
@@ -96,15 +104,15 @@ class Joined(Generic[Row]):
         else:
             self._most = min(CALLS_MAX, self._most + 1)
             for place, call in enumerate(calls, start=1):
-                _settle(call, row=rows.get(place))
+                _settle(call, rows.get(place, []))
 
     async def _work_alone(self, call: _Call[Row]) -> None:
         try:
             rows = await self._run(self._statement, [call.values], True)
         except Exception as error:  # noqa: BLE001 - handed to whoever called
-            _settle(call, error=error)
+            _refuse(call, error)
         else:
-            _settle(call, row=rows.get(1))
+            _settle(call, rows.get(1, []))
 
 
 def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
@@ -115,11 +123,12 @@ def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> a
     return task
 
 
-def _settle(call: _Call[Row], *, row: Row | None = None, error: Exception | None = None) -> None:
-    if call.future.done():
-        # Its client has left; what was done for it stays done.
-        return
-    if error is not None:
+def _settle(call: _Call[Row], rows: list[Row]) -> None:
+    # If its client has left, what was done for it stays done.
+    if not call.future.done():
+        call.future.set_result(rows)
+
+
+def _refuse(call: _Call[Any], error: Exception) -> None:
+    if not call.future.done():
         call.future.set_exception(error)
-    else:
-        call.future.set_result(row)

@@ -8,7 +8,20 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ARRAY, CTE, ColumnElement, Executable, bindparam, column, func, literal_column, select, true
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    ColumnElement,
+    Executable,
+    Integer,
+    Subquery,
+    bindparam,
+    column,
+    func,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -17,7 +30,23 @@ from sqlalchemy.types import Text, TypeEngine
 
 Row = TypeVar("Row")
 
+# The shard: calls of two clinics never share a statement.
+CLINIC = "clinic_id"
+PLACE = "place"
+# Set inside a statement for several calls that write.
+LOCK_TIMEOUT = "lock_timeout"
 _DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Together:
+    """Which calls may share a statement that is over `calls()`.
+
+    Two of them are equal in every parameter of `alike_by`, given once; of those, no two are equal in all of `apart_by`.
+    """
+
+    apart_by: tuple[str, ...] = ()
+    alike_by: tuple[str, ...] = (CLINIC,)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -32,8 +61,8 @@ class Statement(Generic[Row]):
     defaults: Mapping[str, Any]
     processors: Mapping[str, Callable[[Any], Any]]
     is_write: bool
-    # Parameters by which two calls in one statement must differ; `None` if it is for one call at a time.
-    apart_by: tuple[str, ...] | None = None
+    # `None` if it is for one call at a time.
+    together: "Together | None" = None
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values in the form that the driver takes. A missing or unknown name is a bug."""
@@ -50,18 +79,18 @@ def compiled(
     row: Callable[..., Row],
     *,
     is_write: bool = False,
-    apart_by: tuple[str, ...] | None = None,
+    together: Together | None = None,
 ) -> Statement[Row]:
     """`query` as a `Statement` whose columns are given to `row` by position.
 
-    With `apart_by` it is over `calls()`: it answers any number of calls at once, and its first column is their place.
+    With `together` it is over `calls()`: it answers any number of calls at once, and its first column is their place.
     """
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
     assert isinstance(result, SQLCompiler)
     exported = getattr(query, "exported_columns", None)
     columns = tuple(exported.keys()) if exported is not None else ()
-    if apart_by is not None:
+    if together is not None:
         columns = columns[1:]
     binds = {result.bind_names[bind]: bind for bind in result.bind_names}
     processors = {
@@ -78,23 +107,29 @@ def compiled(
         defaults={name: bind.value for name, bind in binds.items() if not bind.required},
         processors=processors,
         is_write=is_write,
-        apart_by=apart_by,
+        together=together,
     )
 
 
-PLACE = "place"
-
-
-def calls(**parameters: TypeEngine[Any]) -> CTE:
+def calls(**parameters: TypeEngine[Any]) -> Subquery:
     """The calls that a statement is for, a row for each, from one array for each parameter; `place` counts from 1.
 
-    Binds `lock_timeout`, which holds for this statement only: who travels together waits less for a stranger's lock.
+    All are of one clinic, whose `clinic_id` is bound once and is a column of every row.
     """
     arrays = [bindparam(name, type_=ARRAY(kind)) for name, kind in parameters.items()]
     columns = [column(name, kind) for name, kind in parameters.items()]
     unnested = func.unnest(*arrays).table_valued(*columns, with_ordinality=PLACE, name="call").render_derived()
-    patience = func.set_config(constant("lock_timeout"), bindparam("lock_timeout", type_=Text()), true())
-    return select(*unnested.c).select_from(unnested.join(patience.alias("patience"), true())).cte("wish")
+    return select(bindparam(CLINIC, type_=Integer()).label(CLINIC), *unnested.c).subquery("calls")
+
+
+def locking_calls(**parameters: TypeEngine[Any]) -> CTE:
+    """`calls()` of a statement that locks rows.
+
+    Binds `lock_timeout`, which holds for this statement only: who travels together waits less for a stranger's lock.
+    """
+    called = calls(**parameters)
+    patience = func.set_config(constant(LOCK_TIMEOUT), bindparam(LOCK_TIMEOUT, type_=Text()), true())
+    return select(*called.c).select_from(called.join(patience.alias("patience"), true())).cte("wish")
 
 
 def constant(value: str) -> ColumnElement[str]:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, LargeBinary, and_, bindparam, func, select, update
+from sqlalchemy import LargeBinary, and_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from app.db.schema import Text, Uuid
-from app.db.statement import Statement, calls, compiled
+from app.db.statement import Statement, Together, compiled, locking_calls
 from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.rules import ANSWER_KEPT
 
@@ -45,7 +45,7 @@ USED_KEY = compiled(
 
 def _settle() -> Statement[str]:
     """The first to tell wins; whoever comes second reads what was told."""
-    refused = calls(clinic_id=Integer(), user_id=Uuid(), operation=Text(), key=Text(), refusal=JSONB())
+    refused = locking_calls(user_id=Uuid(), operation=Text(), key=Text(), refusal=JSONB())
     told = (
         update(keys)
         .where(
@@ -55,7 +55,7 @@ def _settle() -> Statement[str]:
         .values(outcome=refused.c.refusal)
         .returning(refused.c.place, keys.c.key)
     )
-    return compiled("settle_refusal", told, str, is_write=True, apart_by=_SCOPE)
+    return compiled("settle_refusal", told, str, is_write=True, together=Together(apart_by=("user_id", "operation", "key")))
 
 
 SETTLE_REFUSAL = _settle()

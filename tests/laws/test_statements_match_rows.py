@@ -77,4 +77,4 @@ def test_statement_fits_the_schema(owner: psycopg.Connection, statement: Stateme
     assert set(numbers) == statement.parameters | set(statement.defaults)
     if dataclasses.is_dataclass(statement.row):
         # Before the columns of a statement for several calls comes the call's place.
-        assert names[bool(statement.apart_by) :] == list(statement.columns)
+        assert names[statement.together is not None :] == list(statement.columns)

@@ -44,5 +44,6 @@ def is_active_doctor(clinic_id: ColumnElement[int], doctor_id: ColumnElement[obj
     return (
         select(and_(users.c.role == constant("doctor"), users.c.is_active))
         .where(users.c.clinic_id == clinic_id, users.c.id == doctor_id)
+        .correlate_except(users)
         .scalar_subquery()
     )
