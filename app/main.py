@@ -31,7 +31,8 @@ from app.prescription.endpoints import router as prescription
 from app.settings import Settings, SettingsError
 from app.worker import Worker
 
-ROUTERS = (sessions, users, availability, booking, consultation, prescription, oversight, health)
+# The most asked for first: each route before the right one costs a request 2 µs.
+ROUTERS = (availability, booking, consultation, users, prescription, sessions, health, oversight)
 # The keeper restarts a PostgreSQL that died; we restart a keeper that died.
 SUPERVISE_EVERY_S = 1.0
 

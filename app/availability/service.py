@@ -61,12 +61,15 @@ async def find_slots(
     limit: int,
 ) -> list[Slot]:
     """The clinic's slots that start within the half-open window, by start, after the one at `after`."""
-    where: dict[str, object] = {} if doctor_id is None else {"doctor_id": doctor_id}
+    values: dict[str, object] = {}
+    if doctor_id is not None:
+        values["doctor_id"] = doctor_id
+    given = frozenset(values) | {status}
     if after is not None:
-        where.update(after_at=after[0], after_id=after[1])
+        given |= {"after_at"}
+        values.update(after_at=after[0], after_id=after[1])
     begin, end = window
-    statement = sql.slots_of_clinic(status, frozenset(where))
-    return await db.many(statement, clinic_id=clinic_id, begin=begin, end=end, rows=limit, **where)
+    return await db.many(sql.slots_of_clinic(given), clinic_id=clinic_id, begin=begin, end=end, rows=limit, **values)
 
 
 async def withdraw_slot(db: Database, *, slot_id: int, actor: Principal, request_id: str) -> None:

@@ -1,5 +1,6 @@
 """Slots: offered, found, withdrawn."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -110,41 +111,45 @@ OFFERED = compiled(
     Slot,
 )
 
-_FOUND_BY: dict[str, TypeEngine[Any]] = {"doctor_id": Uuid(), "after_at": Instant, "after_id": BigInteger()}
-_PAGES_TOGETHER = Together(alike_by=("clinic_id", "rows"))
+_ASKED: dict[str, dict[str, TypeEngine[Any]]] = {
+    "doctor_id": {"doctor_id": Uuid()},
+    "after_at": {"after_at": Instant, "after_id": BigInteger()},
+}
+_FILTERS: dict[str, Callable[[FromClause], ColumnElement[bool]]] = {
+    "doctor_id": lambda ask: slots.c.doctor_id == ask.c.doctor_id,
+    "open": lambda _: slots.c.status == constant("open"),
+    "booked": lambda _: slots.c.status == constant("booked"),
+    "after_at": lambda ask: tuple_(slots.c.starts_at, slots.c.id) > tuple_(ask.c.after_at, ask.c.after_id),
+}
+_PAGES_OF_ONE_LENGTH = Together(alike_by=("clinic_id", "rows"))
 
 
 @cache
-def slots_of_clinic(status: str, given: frozenset[str]) -> Statement[Slot]:
-    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only.
-
-    All pages of one length that are asked for at one moment; `given` are some of `_FOUND_BY`.
-    """
-    ask = calls(begin=Instant, end=Instant, **{name: _FOUND_BY[name] for name in sorted(given)})
+def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
+    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only."""
+    asked = {name: kind for filter_ in sorted(given & _ASKED.keys()) for name, kind in _ASKED[filter_].items()}
+    ask = calls(begin=Instant, end=Instant, **asked)
     # The index of open slots holds every other column: with the word for the status no row of the table is read.
+    columns = [*PUBLIC[:-1], constant("open").label("status")] if "open" in given else PUBLIC
     found = (
-        select(*PUBLIC[:-1], constant(status).label("status"))
+        select(*columns)
         .where(
             slots.c.clinic_id == ask.c.clinic_id,
             slots.c.starts_at >= ask.c.begin,
             slots.c.starts_at < ask.c.end,
-            slots.c.status == constant(status),
+            *(_FILTERS[name](ask) for name in sorted(given)),
         )
         .order_by(slots.c.starts_at, slots.c.id)
         .limit(bindparam("rows"))
     )
-    if "doctor_id" in given:
-        found = found.where(slots.c.doctor_id == ask.c.doctor_id)
-    if status == "open":
-        # Of the one who was asked for it is asked once a page, not once a slot.
-        doctor_id = ask.c.doctor_id if "doctor_id" in given else slots.c.doctor_id
-        found = found.where(is_active_doctor(ask.c.clinic_id, doctor_id))
-    if "after_at" in given:
-        found = found.where(tuple_(slots.c.starts_at, slots.c.id) > tuple_(ask.c.after_at, ask.c.after_id))
+    if "open" in given:
+        # Whether the one doctor who was asked for is active is looked up once a page, not once a slot.
+        owner = ask.c if "doctor_id" in given else slots.c
+        found = found.where(is_active_doctor(ask.c.clinic_id, owner.doctor_id))
     page = found.lateral("page")
     query = select(ask.c.place, *page.c).select_from(ask.join(page, true()))
     in_order = query.order_by(ask.c.place, page.c.starts_at, page.c.id)
-    return compiled("slots_of_clinic", in_order, Slot, together=_PAGES_TOGETHER)
+    return compiled("slots_of_clinic", in_order, Slot, together=_PAGES_OF_ONE_LENGTH)
 
 
 _ONE = _CLINIC & (slots.c.id == bindparam("id", type_=BigInteger)) & (slots.c.status != constant("withdrawn"))

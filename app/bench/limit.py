@@ -75,7 +75,7 @@ def searches(cluster: Cluster, town: Town, *, clients: int, seconds: float) -> L
     }
     script = (
         f"\\set doctor random({town.popular_doctors}, {town.doctors - 1})\n"
-        + _with_values(slots_of_clinic("open", frozenset({"doctor_id"})), values)
+        + _with_values(slots_of_clinic(frozenset({"doctor_id", "open"})), values)
         + ";\n"
     )
     return _pgbench(cluster, script, clients=clients, seconds=seconds)

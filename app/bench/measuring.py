@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import length_hint
 from pathlib import Path
+from random import Random
 
 from app.bench.generator import Generator, Request, Run, Sample, Schedule
 from app.bench.latency import Latency
@@ -136,6 +137,11 @@ def errors(samples: Iterable[Sample], expected: Iterable[int] = ()) -> int:
 def evenly(requests: Sequence[Request], per_second: float) -> Schedule:
     """These requests, one after the other, so many a second."""
     return ((number / per_second, request) for number, request in enumerate(requests))
+
+
+def at_random(rng: Random, requests: Sequence[Request], *, begin: float, end: float) -> Schedule:
+    """These requests, each at a moment of its own: so come people who know nothing of each other."""
+    return zip(sorted(rng.uniform(begin, end) for _ in requests), requests, strict=True)
 
 
 def per_second(samples: Sequence[Sample], seconds: float, share: Callable[[Sequence[float]], float]) -> list[float]:

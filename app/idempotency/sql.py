@@ -55,7 +55,9 @@ def _settle() -> Statement[str]:
         .values(outcome=refused.c.refusal)
         .returning(refused.c.place, keys.c.key)
     )
-    return compiled("settle_refusal", told, str, is_write=True, together=Together(apart_by=("user_id", "operation", "key")))
+    return compiled(
+        "settle_refusal", told, str, is_write=True, together=Together(apart_by=("user_id", "operation", "key"))
+    )
 
 
 SETTLE_REFUSAL = _settle()

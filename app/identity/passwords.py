@@ -65,9 +65,13 @@ class Passwords:
         # bcrypt reads 72 bytes and stops at NUL; 64 characters of base64 carry all of a password of any length.
         return base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    def check_wait(self) -> None:
+        """Raises `Unavailable` when so many wait that one more would wait too long."""
         if self._waiting * self._hash_s / THREADS > WAIT_S_MAX:
             raise Unavailable("Too many people are logging in. Try again in a few seconds.")
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        self.check_wait()
         self._waiting += 1
         try:
             result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, _timed, work)

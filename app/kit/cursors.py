@@ -4,8 +4,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Mapping, Sequence
+
+from pydantic_core import from_json, to_json
 
 from app.kit.errors import InvalidCursor
 
@@ -14,7 +15,7 @@ _SEAL_BYTES = 16
 
 def seal(key: bytes, *, scope: Mapping[str, object], position: Sequence[str]) -> str:
     """A cursor for `position` that only opens with the same key and scope."""
-    payload = json.dumps(list(position), separators=(",", ":")).encode()
+    payload = to_json(list(position))
     return _encode(_tag(key, scope, payload) + payload)
 
 
@@ -28,7 +29,7 @@ def open_sealed(key: bytes, cursor: str, *, scope: Mapping[str, object], parts: 
     if not hmac.compare_digest(tag, _tag(key, scope, payload)) or _encode(raw) != cursor:
         # base64 ignores the last bits of some lengths: a changed character could slip through.
         raise InvalidCursor
-    position: list[str] = json.loads(payload)
+    position: list[str] = from_json(payload)
     assert len(position) == parts, "a sealed cursor has the parts of its list"
     return position
 
@@ -38,7 +39,7 @@ def _encode(raw: bytes) -> str:
 
 
 def _tag(key: bytes, scope: Mapping[str, object], payload: bytes) -> bytes:
-    canonical = json.dumps(scope, sort_keys=True, separators=(",", ":"), default=str).encode()
+    canonical = to_json(sorted(scope.items()), fallback=str)
     # The length in front keeps scope and payload from running into each other.
     message = len(canonical).to_bytes(8) + canonical + payload
     return hmac.digest(key, message, hashlib.sha256)[:_SEAL_BYTES]

@@ -28,7 +28,7 @@ class Stop:
 
     @property
     def waiting(self) -> int:
-        return len(self.client.app.state.db._joined[BOOK_SLOT]._waiting)
+        return len(self.client.app.state.db._joined[BOOK_SLOT, self.clinic.id]._waiting)
 
     def travel(self, *bookings: Booking) -> list[Response]:
         """The answers to bookings that left in one statement, in their order."""
@@ -49,7 +49,7 @@ class Stop:
 
     @property
     def running(self) -> set[object]:
-        joined = self.client.app.state.db._joined.get(BOOK_SLOT)
+        joined = self.client.app.state.db._joined.get((BOOK_SLOT, self.clinic.id))
         return joined._together if joined else set()
 
 
@@ -58,9 +58,9 @@ def stop(client: TestClient, clinic: Clinic, database_url: str, monkeypatch: pyt
     # Long enough for a slow machine to gather everybody.
     monkeypatch.setattr(database, "JOINED_LOCK_TIMEOUT_MS", 4_000)
     clinic.paul.has_booked(clinic.dora.offers())
-    client.app.state.db._joined[BOOK_SLOT]._most = CALLS_MAX
+    client.app.state.db._joined[BOOK_SLOT, clinic.id]._most = CALLS_MAX
     yield Stop(client, clinic, database_url)
-    client.app.state.db._joined[BOOK_SLOT]._most = CALLS_MAX
+    client.app.state.db._joined[BOOK_SLOT, clinic.id]._most = CALLS_MAX
 
 
 @pytest.fixture
@@ -145,3 +145,18 @@ def test_locked_slot_holds_up_its_own_booking_only(
         assert not stuck.done()
         lock_holder.rollback()
         assert stuck.result().status_code == 201
+
+
+def test_clinics_travel_apart(
+    stop: Stop, clinic: Clinic, elsewhere: Clinic, patients: list[Person], database_url: str
+) -> None:
+    """Each statement is one clinic's, so that it stays on one shard and none waits for another."""
+    locked = [clinic.dora.offers()["id"] for _ in range(AT_ONCE)]
+    lock = "UPDATE availability_slots SET status = status WHERE id = ANY(%s)"
+    with ThreadPoolExecutor(AT_ONCE) as threads, held(database_url, lock, [locked]) as lock_holder:
+        for number, slot in enumerate(locked, start=1):
+            threads.submit(patients[number].books, slot)
+            eventually(lambda number=number: len(stop.running) == number)
+        elsewhere.paul.books(elsewhere.dora.offers(), expect=201)
+        assert len(stop.running) == AT_ONCE
+        lock_holder.rollback()

@@ -1,15 +1,20 @@
 """Passwords: any Unicode of 8 to 256 characters, read to the last one; common ones refused wherever one is set."""
 
 import asyncio
+import os
 import statistics
+import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from httpx2 import Response
 
 from app.identity.passwords import WAIT_S_MAX, Passwords
 from app.kit.errors import Unavailable
+from app.observability.process import BACKGROUND_NICENESS, give_way
 from tests.cast import PASSWORD, Clinic, Person
 
 SHARED_72 = "correct-horse-" * 5 + "xy"
@@ -169,3 +174,32 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
 
     answers = asyncio.run(crowd())
     assert [type(answer) for answer in answers] == [bool] * 3 + [Unavailable] * 2
+
+
+def test_storm_of_logins_is_told_before_the_account_is_looked_up(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"email": clinic.paul.email, "password": PASSWORD, "clinic": clinic.slug}
+    passwords, db = clinic.client.app.state.passwords, clinic.client.app.state.db  # type: ignore[attr-defined]
+    monkeypatch.setattr(passwords, "_waiting", 1_000)
+    monkeypatch.setattr(passwords, "_hash_s", 0.3)
+    # Nothing that asks the database could answer now.
+    monkeypatch.setattr(db, "one", None)
+    refused = clinic.nobody.posts("/auth/login", body, expect=503)
+    assert refused.json()["code"] == "unavailable"
+    assert int(refused.headers["retry-after"]) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no cores of their own elsewhere")
+def test_hashing_leaves_half_of_the_cores_to_requests() -> None:
+    def asked() -> tuple[set[int], int]:
+        give_way()
+        thread = threading.get_native_id()
+        return os.sched_getaffinity(thread), os.getpriority(os.PRIO_PROCESS, thread)
+
+    with ThreadPoolExecutor(1) as threads:
+        cores, niceness = threads.submit(asked).result()
+    everywhere = os.sched_getaffinity(0)
+    assert cores < everywhere or len(everywhere) == 1
+    assert len(cores) == (len(everywhere) + 1) // 2
+    assert niceness == BACKGROUND_NICENESS

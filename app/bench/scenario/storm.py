@@ -7,7 +7,7 @@ from heapq import merge
 from app.bench.bound import Bound, none
 from app.bench.generator import Generator, Request, Sample, Schedule
 from app.bench.latency import Latency, percentile
-from app.bench.measuring import REFUSED_EARLY, SUCCESS, Bench, closed_loop, errors, evenly, per_second, statuses
+from app.bench.measuring import REFUSED_EARLY, SUCCESS, Bench, at_random, closed_loop, errors, per_second, statuses
 from app.bench.traffic import READERS
 
 BOOKINGS_PER_SECOND, LOGINS_PER_SECOND = 100, 50
@@ -38,7 +38,7 @@ class StormResult:
 
 
 def measure(bench: Bench) -> StormResult:
-    """A quiet while, then the storm; the bookings go on evenly through both."""
+    """A quiet while, then the storm; the bookings go on through both."""
     scale = bench.scale
     seconds = scale.storm_quiet_s + scale.storm_s
     with bench.serve() as server:
@@ -47,8 +47,10 @@ def measure(bench: Bench) -> StormResult:
         bookings = list(bench.traffic.bookings(int(BOOKINGS_PER_SECOND * seconds)))
         readers = min(READERS, bench.town.patients)
         logins = [bench.traffic.login(number % readers) for number in range(int(LOGINS_PER_SECOND * scale.storm_s))]
-        storm = ((scale.storm_quiet_s + due, request) for due, request in evenly(logins, LOGINS_PER_SECOND))
-        schedule: Schedule = merge(evenly(bookings, BOOKINGS_PER_SECOND), storm, key=_due)
+        # At random moments: two metronomes would meet at every beat, or never.
+        rng = bench.traffic.rng
+        storm = at_random(rng, logins, begin=scale.storm_quiet_s, end=seconds)
+        schedule: Schedule = merge(at_random(rng, bookings, begin=0, end=seconds), storm, key=_due)
         bench.tell(f"storm: {LOGINS_PER_SECOND} logins a second")
         with Generator(server.port, connections=CONNECTIONS) as generator:
             run = generator.open_loop(schedule, seconds=seconds)

@@ -34,7 +34,9 @@ async def log_in(
     refresh_lifetime: timedelta,
     request_id: str,
 ) -> Admission:
-    """A new session. Raises `InvalidCredentials`: for whatever reason, after the same time."""
+    """A new session. Raises `Unavailable`, and `InvalidCredentials`: for whatever reason, after the same time."""
+    # Asked before the account is, so that a storm of logins costs next to nothing.
+    passwords.check_wait()
     found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
     is_right = await passwords.verify(password, found.password_hash if found else None)
     if found is None:
