@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from app.cli import glance
+from app.cli.glance import Glance
 from app.http.edge import turned_away
 from app.observability import logs
 
@@ -51,6 +53,13 @@ class Door:
         else:
             self._turn_away(protocol, cycle)
 
+    def sends_away(self, wish: Glance) -> bool:
+        """Whether there is no place for it, nor one to wait in its crowd, in a house that is full."""
+        if wish.path.startswith(ALWAYS_SERVED.encode()) or _spelled(wish.path, wish.body) in self._at_work:
+            return False
+        self._count()
+        return True
+
     def _let_in(
         self, protocol: "Protocol", cycle: RequestResponseCycle, app: Any, wish: bytes, *, is_alike: bool
     ) -> None:
@@ -72,9 +81,12 @@ class Door:
 
     def _turn_away(self, protocol: "Protocol", cycle: RequestResponseCycle) -> None:
         protocol.turn_away(cycle)
+        self._count()
+
+    def _count(self) -> None:
         if not self._turned_away:
             # One line a second: thousands would be work of their own.
-            protocol.loop.call_later(TELL_EVERY_S, self._tell)
+            asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
         self._turned_away += 1
 
     def _tell(self) -> None:
@@ -88,10 +100,17 @@ class Protocol(HttpToolsProtocol):
     door = Door()
     _is_leaving = False
     _is_receiving = False
+    # Of the next request no byte has come.
+    _is_between = True
     _knocking: "tuple[RequestResponseCycle, Any] | None" = None
 
     def data_received(self, data: bytes) -> None:
         """Take in what came, and only then decide on what it begins: mostly the body came along."""
+        if len(self.tasks) >= AT_WORK_MAX and self._is_between and not self._is_answering() and not self._is_leaving:
+            wish = glance.at(data)
+            if wish is not None and self.door.sends_away(wish):
+                self.transport.write(turned_away(wish.request_id, self.server_state.default_headers, stays=True))
+                return
         self._is_receiving = True
         super().data_received(data)
         self._is_receiving = False
@@ -111,8 +130,8 @@ class Protocol(HttpToolsProtocol):
         cycle.response_complete = True
         # What is left of a body in pieces is not worth waiting for.
         stays = cycle.keep_alive and not cycle.more_body
-        headers = cycle.scope["headers"]
-        self.transport.write(turned_away(headers, self.server_state.default_headers, stays=stays))
+        given_id = next((value for name, value in cycle.scope["headers"] if name == b"x-request-id"), None)
+        self.transport.write(turned_away(given_id, self.server_state.default_headers, stays=stays))
         if stays:
             self.on_response_complete()
         else:
@@ -126,6 +145,16 @@ class Protocol(HttpToolsProtocol):
         self._is_leaving = True
         self._unset_keepalive_if_required()
         self.loop.call_later(LINGER_S, self._leave_if_idle)
+
+    def on_message_begin(self) -> None:
+        """The first byte of a request has come."""
+        super().on_message_begin()
+        self._is_between = False
+
+    def on_message_complete(self) -> None:
+        """The last byte of a request has come."""
+        super().on_message_complete()
+        self._is_between = True
 
     def on_headers_complete(self) -> None:
         """Begin with a request; while leaving, it is the last one."""
@@ -154,4 +183,8 @@ def _wish(cycle: RequestResponseCycle) -> bytes:
     """What is asked for, as far as requests can be alike; nothing for those without a body."""
     if not cycle.body or len(cycle.body) > ALIKE_BYTES_MAX:
         return b""
-    return b"%s %s" % (cycle.scope["raw_path"], cycle.body)
+    return _spelled(cycle.scope["raw_path"], bytes(cycle.body))
+
+
+def _spelled(path: bytes, body: bytes) -> bytes:
+    return b"%s %s" % (path, body)

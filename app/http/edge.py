@@ -33,6 +33,12 @@ _log = logs.logger("http")
 
 ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 UNLESS_GIVEN = ((b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store"))
+_TURNED_AWAY_HEAD = (
+    b"HTTP/1.1 429 Too Many Requests\r\n"
+    b"content-type: " + problems.MEDIA_TYPE.encode() + b"\r\n"
+    b"content-length: %d\r\nretry-after: %d\r\nx-request-id: %s\r\n"
+    + b"".join(b"%s: %s\r\n" % pair for pair in (*ALWAYS, *UNLESS_GIVEN))
+)
 
 
 class Edge:
@@ -125,35 +131,32 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def turned_away(headers: RawHeaders, server_headers: RawHeaders, *, stays: bool) -> bytes:
-    """The whole answer to a request with these headers that was not let in; `stays` tells whether its connection does.
+def turned_away(given_id: bytes | None, server_headers: RawHeaders, *, stays: bool) -> bytes:
+    """The whole answer to a request that was not let in; `stays` tells whether its connection does.
 
     Written by hand, because it is made thousands of times a second when there is no time for anything.
     """
-    request_id = _request_id(headers).encode()
+    request_id = _taken_or_made(given_id).encode()
     body = _TURNED_AWAY.replace(_PLACE, request_id)
-    lines = [
-        (b"content-type", problems.MEDIA_TYPE.encode()),
-        (b"content-length", b"%d" % len(body)),
-        # Not all at once again.
-        (b"retry-after", b"%d" % random.randint(1, RETRY_AFTER_S_MAX)),  # noqa: S311 - no secret
-        (b"x-request-id", request_id),
-        *ALWAYS,
-        *UNLESS_GIVEN,
-        *server_headers,
-    ]
+    # Not all at once again.
+    retry_after_s = random.randint(1, RETRY_AFTER_S_MAX)  # noqa: S311 - no secret
+    lines = [b"%s: %s\r\n" % pair for pair in server_headers]
     if not stays:
-        lines.append((b"connection", b"close"))
-    head = b"".join(b"%s: %s\r\n" % pair for pair in lines)
-    return b"HTTP/1.1 429 Too Many Requests\r\n%s\r\n%s" % (head, body)
+        lines.append(b"connection: close\r\n")
+    head = _TURNED_AWAY_HEAD % (len(body), retry_after_s, request_id)
+    return b"%s%s\r\n%s" % (head, b"".join(lines), body)
 
 
 def _request_id(headers: RawHeaders) -> str:
     for name, value in headers:
         if name == b"x-request-id":
-            given = value.decode("latin-1")
-            return given if REQUEST_ID.fullmatch(given) else str(uuid7())
-    return str(uuid7())
+            return _taken_or_made(value)
+    return _taken_or_made(None)
+
+
+def _taken_or_made(given: bytes | None) -> str:
+    text = given.decode("latin-1") if given else ""
+    return text if REQUEST_ID.fullmatch(text) else str(uuid7())
 
 
 def _route(scope: Scope) -> str:

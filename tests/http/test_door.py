@@ -68,6 +68,29 @@ def test_body_in_pieces_is_not_waited_for(address: Address, monkeypatch: pytest.
     assert b"connection: close" in answer
 
 
+def test_rest_of_a_body_is_no_request(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hides a request in a body gets one answer, for the request whose body it is."""
+    monkeypatch.setattr(wire, "AT_WORK_MAX", 0)
+    hidden = request("GET /doctors/ HTTP/1.1")
+    head = request("POST /auth/login HTTP/1.1", "Content-Type: application/json", f"Content-Length: {len(hidden)}")
+    assert exchange(address, head, hidden, pause_s=0.1).count(b"HTTP/1.1 ") == 1
+
+
+def test_head_in_pieces_is_one_request(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "AT_WORK_MAX", 0)
+    whole = request("GET /doctors/ HTTP/1.1")
+    inner = request("GET /doctors/ HTTP/1.1")
+    # What follows looks like a request of its own, and is a field of the first one.
+    answer = exchange(address, whole[:-2] + b"X-Odd: ", inner, pause_s=0.1)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_several_on_one_connection_are_each_turned_away(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "AT_WORK_MAX", 0)
+    one = request("GET /doctors/ HTTP/1.1")
+    assert exchange(address, one, one, one, pause_s=0.1).count(b"HTTP/1.1 429") == 3
+
+
 def test_turned_away_consumes_no_key(address: Address, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     wish = books(clinic.paul, clinic.dora.offers()["id"])
     with monkeypatch.context() as full:
