@@ -72,7 +72,9 @@ class Traffic:
     def wished(self, number: int) -> Request:
         """The booking of this wish."""
         patient, slot = self.town.wish(number)
-        return self.booking(patient, slot, key=f"bench-{number:09}")
+        request = self.booking(patient, slot, key=f"bench-{number:09}")
+        request.wish = number
+        return request
 
     def booking(self, patient: int, slot: int, *, key: str) -> Request:
         """A patient's wish for a slot."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from app.bench.generator import Generator, Request
+from app.bench.generator import CROWDED, Generator, Request
 from tests.bench.tiny import TinyServer, answer
 
 
@@ -114,3 +114,10 @@ def test_answers_may_ask_for_more() -> None:
         assert server.paths == ["/", "/next"]
     assert [sample.kind for sample in run.samples] == ["ask", "next"]
     assert run.samples[1].due - run.samples[0].ended >= 0.05
+
+
+def test_hundreds_on_their_way_are_looked_at_in_turns_and_none_is_missed() -> None:
+    count = 2 * CROWDED
+    with TinyServer(lambda *_: answer()) as server, Generator(server.port, connections=count) as generator:
+        run = generator.open_loop([(0.0, asking()) for _ in range(2 * count)], seconds=0.1)
+    assert run.statuses() == {200: 2 * count}
