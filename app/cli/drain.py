@@ -16,8 +16,9 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -26,7 +27,11 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 # Step 1: an event loop that is busy needs several turns to take in what waits.
 TAKE_IN_S = 0.1
+# uvloop takes in one newcomer of a listener in each turn, and a turn of a busy house is milliseconds: the last of a
+# thousand waited for five seconds to be told 429. It takes one for each name by which it knows the listener.
+NEWCOMERS_A_TURN = 16
 _SO_ATTACH_FILTER = 26
+Names = list[socket.socket]
 # One BPF instruction, RET with the constant 0: keep no byte of any packet.
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 
@@ -52,15 +57,15 @@ class Workers(Multiprocess):
     Ctrl-C is for it too: a terminal sends it to all, and a worker that still imports would answer with a traceback.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, listeners: Sequence[Names]) -> None:
         super().__init__(config, sockets=[])
-        self._listeners = _listeners(config)
+        self._listeners = listeners
 
     def init_processes(self) -> None:
         """Start them, deaf to Ctrl-C."""
         with _ctrl_c_held_back():
-            for listener in self._listeners:
-                process = Process(self.config, [listener])
+            for names in self._listeners:
+                process = Process(self.config, names)
                 process.start()
                 self.processes.append(process)
 
@@ -68,40 +73,53 @@ class Workers(Multiprocess):
         """Start another one for each that died, as deaf, on the same listener: who came to it meanwhile waits there."""
         processes = self.processes
         with _ctrl_c_held_back():
-            for index, listener in enumerate(self._listeners):
-                self.processes, self.sockets = [processes[index]], [listener]
+            for index, names in enumerate(self._listeners):
+                self.processes, self.sockets = [processes[index]], names
                 super().keep_subprocess_alive()
                 processes[index] = self.processes[0]
         self.processes = processes
 
     def terminate_all(self) -> None:
         """Step 1, then SIGTERM for each worker."""
-        for listener in self._listeners:
-            _ignore_newcomers(listener)
+        for names in self._listeners:
+            _ignore_newcomers(names[0])
         time.sleep(TAKE_IN_S)
-        for listener in self._listeners:
+        for listener in chain.from_iterable(self._listeners):
             # Or it would go on accepting connections that no worker will ever see.
             listener.close()
         super().terminate_all()
 
 
-def _listeners(config: uvicorn.Config) -> list[socket.socket]:
-    """One for each worker on the same port. Ends the process if the port is taken."""
-    first = config.bind_socket()
+def listeners(host: str, port: int, *, count: int) -> list[Names]:
+    """One for each worker, all on one port. Raises `OSError` if the port is taken."""
+    first = _bound(host, port)
+    if count == 1:
+        return [names_of(first)]
     if sys.platform != "linux":
-        return [first] * config.workers
+        return [names_of(first)] * count
     # Somebody else's port would be shared without a word, if we had not just had it for ourselves.
-    address, family = first.getsockname(), first.family
+    address = first.getsockname()[:2]
     first.close()
-    listeners = []
-    for _ in range(config.workers):
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return [names_of(_bound(*address, is_shared=True)) for _ in range(count)]
+
+
+def names_of(listener: socket.socket) -> Names:
+    """The listener under as many names as newcomers are taken in at a time."""
+    return [listener, *(listener.dup() for _ in range(NEWCOMERS_A_TURN - 1))]
+
+
+def _bound(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-        listener.set_inheritable(True)
-        listeners.append(listener)
-    return listeners
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
 
 
 @contextmanager

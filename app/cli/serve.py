@@ -10,6 +10,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from app.cli import drain, wire
+from app.cli.console import fail
 from app.db.embedded import serve_lock
 from app.settings import load
 
@@ -32,6 +33,10 @@ def serve(
 
 def run(*, host: str, port: int, workers: int) -> None:
     """Run uvicorn until it is told to stop."""
+    try:
+        listeners = drain.listeners(host, port, count=workers)
+    except OSError as error:
+        fail(f"cannot listen on {host}, port {port}: {error.strerror}. Choose another with --port.")
     # Workers end with this process, also when it is killed.
     os.environ["TELEMED_SUPERVISOR_PID"] = str(os.getpid())
     config = uvicorn.Config(
@@ -50,9 +55,9 @@ def run(*, host: str, port: int, workers: int) -> None:
     # uvicorn raises again what it was stopped with: SIGTERM ends the process, Ctrl-C comes here.
     with suppress(KeyboardInterrupt):
         if workers > 1:
-            parent = drain.Workers(config)
+            parent = drain.Workers(config, listeners)
             parent.run()
             if any(worker.exitcode == STARTUP_FAILURE for worker in parent.processes):
                 sys.exit(STARTUP_FAILURE)
         else:
-            drain.Server(config).run()
+            drain.Server(config).run(listeners[0])

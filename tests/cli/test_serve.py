@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from tests.cli.home import TELEMED, Home, wait_for
 from tests.proof.served import Served, _free_port
 
@@ -15,10 +17,11 @@ def test_second_serve_on_the_same_data_is_refused_in_one_line(served: Served, be
     assert served.is_ready()
 
 
-def test_port_that_is_taken_is_told_in_one_line(home: Home) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_port_that_is_taken_is_told_in_one_line(home: Home, workers: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        ended = home.telemed("serve", "--port", str(port), expect=None)
+        ended = home.telemed("serve", "--port", str(port), "--workers", workers, expect=None)
     said = (ended.stdout + ended.stderr).strip()
     assert ended.returncode != 0
     assert "Traceback" not in said
