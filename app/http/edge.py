@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http import problems
 from app.kit.errors import BodyTooLarge, InternalError, RateLimited
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7_text
 from app.observability import context, logs
 
 BODY_BYTES_MAX = 64 * 1024
@@ -25,19 +25,22 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", flags=re.ASCII)
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # A crowd that was turned away comes back over so many seconds.
 RETRY_AFTER_S_MAX = 3
-_PLACE = b"(request id)"
-_TURNED_AWAY = json.dumps(problems.body(RateLimited(), request_id=_PLACE.decode())).encode()
 RawHeaders = Iterable[tuple[bytes, bytes]]
 _log = logs.logger("http")
 
 
 ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 UNLESS_GIVEN = ((b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store"))
-_TURNED_AWAY_HEAD = (
+_PLACE = "(request id)"
+_PROBLEM = json.dumps(problems.body(RateLimited(), request_id=_PLACE)).encode()
+# For the length of the body, seconds, the request id, more fields, and the request id again.
+_TURNED_AWAY = (
     b"HTTP/1.1 429 Too Many Requests\r\n"
     b"content-type: " + problems.MEDIA_TYPE.encode() + b"\r\n"
     b"content-length: %d\r\nretry-after: %d\r\nx-request-id: %s\r\n"
     + b"".join(b"%s: %s\r\n" % pair for pair in (*ALWAYS, *UNLESS_GIVEN))
+    + b"%s\r\n"
+    + _PROBLEM.replace(b"%", b"%%").replace(_PLACE.encode(), b"%s")
 )
 
 
@@ -137,14 +140,13 @@ def turned_away(given_id: bytes | None, server_headers: RawHeaders, *, stays: bo
     Written by hand, because it is made thousands of times a second when there is no time for anything.
     """
     request_id = _taken_or_made(given_id).encode()
-    body = _TURNED_AWAY.replace(_PLACE, request_id)
     # Not all at once again.
-    retry_after_s = random.randint(1, RETRY_AFTER_S_MAX)  # noqa: S311 - no secret
-    lines = [b"%s: %s\r\n" % pair for pair in server_headers]
+    retry_after_s = 1 + int(random.random() * RETRY_AFTER_S_MAX)  # noqa: S311 - no secret
+    fields = b"".join([b"%s: %s\r\n" % pair for pair in server_headers])
     if not stays:
-        lines.append(b"connection: close\r\n")
-    head = _TURNED_AWAY_HEAD % (len(body), retry_after_s, request_id)
-    return b"%s%s\r\n%s" % (head, b"".join(lines), body)
+        fields += b"connection: close\r\n"
+    length = len(_PROBLEM) - len(_PLACE) + len(request_id)
+    return _TURNED_AWAY % (length, retry_after_s, request_id, fields, request_id)
 
 
 def _request_id(headers: RawHeaders) -> str:
@@ -156,7 +158,7 @@ def _request_id(headers: RawHeaders) -> str:
 
 def _taken_or_made(given: bytes | None) -> str:
     text = given.decode("latin-1") if given else ""
-    return text if REQUEST_ID.fullmatch(text) else str(uuid7())
+    return text if REQUEST_ID.fullmatch(text) else uuid7_text()
 
 
 def _route(scope: Scope) -> str:
