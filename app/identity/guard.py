@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
-from app.http import documents, problems, strict
+from app.http import documents, problems, query, strict
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
     BodyTooLarge,
@@ -69,15 +69,14 @@ class GuardedRoute(APIRoute):
         if gate.permission:
             # Without it Swagger UI, and clients made from the document, send no token.
             options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
+        options["generate_unique_id_function"] = _name
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the gate."""
-        handler = super().get_route_handler()
         gate = gate_of(self.endpoint)
-        path_fields = self.dependant.path_params
-        takes_query = bool(self.dependant.query_params)
-        media_type = self._media_type()
+        read = self._reader(gate)
+        handler = self._handler()
 
         async def guarded(received: Request) -> Response:
             # One request object throughout: a body can be received only once.
@@ -86,14 +85,7 @@ class GuardedRoute(APIRoute):
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
                     raise Forbidden
-                if media_type:
-                    await strict.check_media_type(request, media_type)
-                if gate.check_headers:
-                    gate.check_headers(request)
-                strict.check_path(request, path_fields)
-                strict.check_query(request, takes_query=takes_query)
-                if media_type == strict.FORM_MEDIA_TYPE:
-                    await strict.check_form(request)
+                await read(request)
                 return await handler(request)
             except Forbidden:
                 if principal:
@@ -101,6 +93,37 @@ class GuardedRoute(APIRoute):
                 raise
 
         return guarded
+
+    def _handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's own, which takes the query as it was read; the OpenAPI document still tells how it is declared."""
+        declared = self.dependant
+        if query.model_of(declared):
+            self.dependant = query.read_already(declared)
+        try:
+            return super().get_route_handler()
+        finally:
+            self.dependant = declared
+
+    def _reader(self, gate: Gate) -> Callable[[Request], Coroutine[Any, Any, None]]:
+        """What is looked at before the body, in the contract's order."""
+        path_fields = self.dependant.path_params
+        takes_query = bool(self.dependant.query_params)
+        query_model = query.model_of(self.dependant)
+        media_type = self._media_type()
+
+        async def read(request: Request) -> None:
+            if media_type:
+                await strict.check_media_type(request, media_type)
+            if gate.check_headers:
+                gate.check_headers(request)
+            strict.check_path(request, path_fields)
+            strict.check_query(request, takes_query=takes_query)
+            if query_model:
+                query.read(request, query_model)
+            if media_type == strict.FORM_MEDIA_TYPE:
+                await strict.check_form(request)
+
+        return read
 
     def _media_type(self) -> str | None:
         if self.body_field is None:
@@ -149,6 +172,10 @@ async def _principal(request: Request) -> Principal:
 
 
 Caller = Annotated[Principal, Depends(_principal)]
+
+
+def _name(route: APIRoute) -> str:
+    return route.name
 
 
 def _with_gate(endpoint: Endpoint, gate: Gate) -> Endpoint:
