@@ -300,6 +300,8 @@ def _session_options(app_role: str) -> str:
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
         "timezone": "UTC",
+        # Every statement has one good plan (tests/laws hold each to it), and PostgreSQL planned some anew each time.
+        "plan_cache_mode": "force_generic_plan",
     }
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
