@@ -68,11 +68,14 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lambda app: _lifespan(app, settings),
     )
     app.state.access_tokens = AccessTokens(
-        settings.secret_key, settings.algorithm, timedelta(minutes=settings.access_token_expire_minutes)
+        settings.secret_key,
+        settings.algorithm,
+        timedelta(minutes=settings.access_token_expire_minutes),
+        settings.accepted_keys,
     )
     app.state.refresh_lifetime = timedelta(days=settings.refresh_token_expire_days)
-    app.state.refresh_key = settings.key_for("refresh tokens")
-    app.state.cursor_key = settings.key_for("cursors")
+    app.state.refresh_key = settings.stable_key_for("refresh tokens")
+    app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:
         # Not `include_router`: it matches each router's routes in a layer of its own, for 12 to 23 µs a request.

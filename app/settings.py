@@ -45,16 +45,24 @@ class Settings(BaseSettings):
         str,
         Field(
             repr=False,
-            description="Signs tokens and cursors; at least 32 bytes. "
+            description="Signs access tokens; at least 32 bytes. "
             "Made and kept in the data directory when the server is the embedded one.",
+        ),
+    ] = ""
+    secret_keys_accepted: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="Further secrets, with commas between them, whose access tokens are good as well: "
+            "to change SECRET_KEY without a failed request ([how](keys.md)).",
         ),
     ] = ""
     pepper: Annotated[
         str,
         Field(
             repr=False,
-            description="Second secret, for password hashes and request fingerprints; at least 32 bytes. "
-            "Absent: derived from SECRET_KEY, which then cannot be changed without resetting every password.",
+            description="Second secret, for all that must outlive a change of SECRET_KEY: password hashes, one-time "
+            "codes, request fingerprints, refresh tokens, cursors; at least 32 bytes. Absent: SECRET_KEY is taken.",
         ),
     ] = ""
     algorithm: Annotated[Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")] = (
@@ -101,9 +109,10 @@ class Settings(BaseSettings):
         """Whether the database is the embedded server."""
         return self.database_url is None
 
-    def key_for(self, purpose: str) -> bytes:
-        """The 256-bit key for `purpose`, out of SECRET_KEY."""
-        return keys.derive(self.secret_key, purpose)
+    @property
+    def accepted_keys(self) -> tuple[str, ...]:
+        """The secrets whose access tokens are good besides those of SECRET_KEY."""
+        return tuple(secret.strip() for secret in self.secret_keys_accepted.split(",") if secret.strip())
 
     def stable_key_for(self, purpose: str) -> bytes:
         """The 256-bit key for `purpose` that survives a change of SECRET_KEY where PEPPER is set."""
@@ -130,6 +139,8 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value or name == "secret_key":
                 _check_strength(name.upper(), value)
+        for value in self.accepted_keys:
+            _check_strength("SECRET_KEYS_ACCEPTED", value)
         return self
 
     @classmethod
@@ -148,7 +159,7 @@ class Settings(BaseSettings):
 class _SecretFiles(PydanticBaseSettingsSource):
     """`SECRET_KEY_FILE=/run/…` for orchestrators, and the data directory's own secret for the embedded server."""
 
-    names = ("database_url", "secret_key", "pepper")
+    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper")
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         variable = f"{field_name.upper()}_FILE"

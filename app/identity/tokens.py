@@ -15,6 +15,7 @@ from uuid import UUID
 import jwt
 
 from app.identity.rules import ROLES, Principal
+from app.kit import keys
 from app.kit.errors import Unauthenticated
 
 ISSUER = AUDIENCE = "telemed"
@@ -27,19 +28,25 @@ REFRESH_SECRET_BYTES = 32
 CLOCK_SKEW_S = 60
 # A session sends its token again and again: 5 MB remember as many as are in use at a time.
 KNOWN_MAX = 20_000
-_CLINIC_BYTES = 4
+_CLINIC_BYTES, _KEY_ID_BYTES = 4, 6
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "clinic", "role", "sid", "ver"]
 
 
 @dataclass(frozen=True, slots=True)
 class AccessTokens:
-    """Makes and reads access tokens with one key and one algorithm."""
+    """Makes access tokens with one key and one algorithm; reads those of the `accepted` keys as well."""
 
     secret_key: str
     algorithm: str
     lifetime: timedelta
+    accepted: tuple[str, ...] = ()
+    # By the id that stands in a token's header.
+    _keys: dict[str, str] = field(default_factory=dict)
     # By digest: who it was made for, and until when. What ends a token earlier is asked elsewhere, each time.
     _known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._keys.update((_key_id(secret), secret) for secret in (*self.accepted, self.secret_key))
 
     def issue(self, principal: Principal, *, now: datetime) -> str:
         """A token that says who `principal` is until `now + lifetime`."""
@@ -58,7 +65,8 @@ class AccessTokens:
         with warnings.catch_warnings():
             # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
             warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-            return jwt.encode(claims, self.secret_key, algorithm=self.algorithm, headers={"typ": TYPE})
+            headers = {"typ": TYPE, "kid": _key_id(self.secret_key)}
+            return jwt.encode(claims, self.secret_key, algorithm=self.algorithm, headers=headers)
 
     def read(self, token: str) -> Principal:
         """The principal of a valid token. Raises `Unauthenticated` for any other."""
@@ -80,15 +88,21 @@ class AccessTokens:
         try:
             decoded = jwt.decode_complete(
                 token,
-                self.secret_key,
+                # One without an id was made by a release before this one.
+                self._keys[jwt.get_unverified_header(token).get("kid", _key_id(self.secret_key))],
                 algorithms=[self.algorithm],
                 audience=AUDIENCE,
                 issuer=ISSUER,
                 options={"require": _REQUIRED, "strict_aud": True, "verify_iat": False},
             )
             return _principal(decoded["header"], decoded["payload"]), float(decoded["payload"]["exp"])
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
             raise Unauthenticated from error
+
+
+def _key_id(secret: str) -> str:
+    """Tells keys apart and nothing about them."""
+    return keys.derive(secret, "key id")[:_KEY_ID_BYTES].hex()
 
 
 def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:

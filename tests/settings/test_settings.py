@@ -33,6 +33,11 @@ WRONG = {
     "sample in capitals": ({"DATABASE_URL": URL, "SECRET_KEY": "ChangeMe"}, "SECRET_KEY", "sample"),
     "short secret, embedded": ({"SECRET_KEY": "x" * 31}, "SECRET_KEY", "32 bytes"),
     "short pepper": ({"DATABASE_URL": URL, "SECRET_KEY": SECRET_KEY, "PEPPER": "x"}, "PEPPER", "32 bytes"),
+    "short accepted secret": (
+        {"DATABASE_URL": URL, "SECRET_KEY": SECRET_KEY, "SECRET_KEYS_ACCEPTED": f"{SECRET_KEY[::-1]},x"},
+        "SECRET_KEYS_ACCEPTED",
+        "32 bytes",
+    ),
     "another database": ({"DATABASE_URL": "mysql://a@b/c", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
     "a file as database": ({"DATABASE_URL": "sqlite:///x", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
     "a host as database": ({"DATABASE_URL": "db:5432", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
