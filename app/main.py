@@ -18,6 +18,7 @@ from app.db.database import Database
 from app.health.endpoints import router as health
 from app.http import documents, problems
 from app.http.edge import Edge
+from app.identity.mfa.endpoints import router as mfa
 from app.identity.passwords import Passwords
 from app.identity.revocations.service import Revocations
 from app.identity.sessions.endpoints import router as sessions
@@ -31,7 +32,7 @@ from app.settings import Settings, SettingsError
 from app.worker import Worker
 
 # The most asked for first: each route before the right one costs a request 2 µs.
-ROUTERS = (availability, booking, consultation, users, prescription, sessions, health, oversight)
+ROUTERS = (availability, booking, consultation, users, prescription, sessions, mfa, health, oversight)
 # The keeper restarts a PostgreSQL that died; we restart a keeper that died.
 SUPERVISE_EVERY_S = 1.0
 
@@ -75,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.refresh_lifetime = timedelta(days=settings.refresh_token_expire_days)
     app.state.refresh_key = settings.stable_key_for("refresh tokens")
+    app.state.mfa_key = settings.stable_key_for("one-time codes")
     app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:

@@ -30,6 +30,7 @@ cli.command("bench")(bench.bench)
 db.command("url")(schema.url)
 clinic.command("create")(people.create_clinic)
 user.command("create")(people.create_user)
+user.command("reset-codes")(people.reset_codes)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`telemed clinic create` and `telemed user create`."""
+"""`telemed clinic create`, `telemed user create` and `telemed user reset-codes`."""
 
 import sys
 from typing import Annotated
@@ -8,6 +8,7 @@ import typer
 from app.cli.console import fail, out
 from app.cli.house import opened
 from app.db.database import Database
+from app.identity.mfa import service as mfa
 from app.identity.passwords import LENGTH_MAX, LENGTH_MIN, Passwords
 from app.identity.rules import DOCTOR, ROLES
 from app.identity.users import rules, service
@@ -55,9 +56,7 @@ def create_user(
     )
 
     async def work(db: Database, passwords: Passwords) -> None:
-        clinic_id = await service.find_clinic(db, slug=clinic)
-        if clinic_id is None:
-            fail(f"there is no clinic {clinic!r}; make it with: telemed clinic create {clinic}")
+        clinic_id = await _clinic_id(db, clinic)
         try:
             user = await service.create_user(
                 db,
@@ -74,6 +73,32 @@ def create_user(
 
     with opened() as house:
         house.run(work)
+
+
+def reset_codes(
+    email: Annotated[str, typer.Argument(help="Whose authenticator app and recovery codes are lost.")],
+    clinic: Annotated[str, typer.Option(help="The clinic's slug.")] = rules.DEFAULT_CLINIC,
+) -> None:
+    """Turn somebody's one-time codes off and end their sessions. Be sure that it is they who ask."""
+
+    async def work(db: Database, _: Passwords) -> None:
+        clinic_id = await _clinic_id(db, clinic)
+        found = await service.find_users(db, clinic_id=clinic_id, filters={"email": email}, after=None, limit=1)
+        if not found:
+            fail(f"clinic {clinic} has no user {email!r}.")
+        if not await mfa.reset(db, clinic_id=clinic_id, user_id=found[0].id, request_id=COMMAND_LINE):
+            fail(f"{email} has no one-time codes.")
+        out.print(f"{email} can log in with the password alone, and should set codes up again.", soft_wrap=True)
+
+    with opened() as house:
+        house.run(work)
+
+
+async def _clinic_id(db: Database, slug: str) -> int:
+    clinic_id = await service.find_clinic(db, slug=slug)
+    if clinic_id is None:
+        fail(f"there is no clinic {slug!r}; make it with: telemed clinic create {slug}")
+    return clinic_id
 
 
 def _email(text: str) -> str:

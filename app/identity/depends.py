@@ -20,6 +20,11 @@ async def _refresh_key(request: Request) -> bytes:
     return cast("bytes", request.app.state.refresh_key)
 
 
+async def _mfa_key(request: Request) -> bytes:
+    return cast("bytes", request.app.state.mfa_key)
+
+
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
+MfaKey = Annotated[bytes, Depends(_mfa_key)]

@@ -4,6 +4,7 @@ A route states `@requires(permission)` or `@public`; one that states neither fai
 the contract's order of checks: token, role, media type, headers, path, query, and only then FastAPI reads the body.
 """
 
+import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
@@ -65,7 +66,7 @@ class GuardedRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         gate = gate_of(endpoint)
-        options["responses"] = problems.merged(_implied(gate, path, options), options.get("responses") or {})
+        options["responses"] = problems.merged(_implied(gate, path, endpoint), options.get("responses") or {})
         if gate.permission:
             # Without it Swagger UI, and clients made from the document, send no token.
             options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
@@ -183,13 +184,13 @@ def _with_gate(endpoint: Endpoint, gate: Gate) -> Endpoint:
     return endpoint
 
 
-def _implied(gate: Gate, path: str, options: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+def _implied(gate: Gate, path: str, endpoint: Callable[..., Any]) -> dict[int | str, dict[str, Any]]:
     """The refusals that follow from the gate and the shape of a route."""
     errors: list[type[DomainError]] = [Invalid, BodyTooLarge, RateLimited, InternalError, Unavailable]
     if gate.permission:
         errors += [Unauthenticated, Forbidden]
     if "{" in path:
         errors.append(NotFound)
-    if not set(options.get("methods") or ()) <= {"GET", "DELETE"}:
+    if {"body", "form"} & inspect.signature(endpoint).parameters.keys():
         errors.append(UnsupportedMediaType)
     return problems.refusals(*errors)

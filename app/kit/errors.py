@@ -40,14 +40,18 @@ class DomainError(Exception):
     code: ClassVar[str]
     kind: ClassVar[Kind]
     sentence: ClassVar[str]
-    retry_after_s: ClassVar[int | None] = None
+    retry_after_s: int | None = None
     by_code: ClassVar[dict[str, type["DomainError"]]] = {}
     is_replay = False
 
-    def __init__(self, detail: str | None = None, *, location: str | None = None) -> None:
+    def __init__(
+        self, detail: str | None = None, *, location: str | None = None, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(self.code)
         self.detail = detail or self.sentence
         self.location = location
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
     def __init_subclass__(cls) -> None:
         if "code" not in cls.__dict__:

@@ -1,6 +1,9 @@
 import json
+from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import pyotp
 import pytest
 
 from tests.cli.home import Home
@@ -16,12 +19,17 @@ def create(
 
 
 def log_in(served: Served, email: str, password: str = PASSWORD) -> int:
-    body = json.dumps({"email": email, "password": password}).encode()
-    request = Request(
-        f"http://127.0.0.1:{served.port}/auth/login", data=body, headers={"content-type": "application/json"}
-    )
-    with urlopen(request) as answer:
-        return int(answer.status)
+    return post(served, "/auth/login", {"email": email, "password": password})[0]
+
+
+def post(served: Served, path: str, body: dict[str, str], token: str | None = None) -> tuple[int, dict[str, Any]]:
+    headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+    request = Request(f"http://127.0.0.1:{served.port}{path}", data=json.dumps(body).encode(), headers=headers)
+    try:
+        with urlopen(request) as answer:
+            return int(answer.status), json.load(answer)
+    except HTTPError as error:
+        return error.code, json.load(error)
 
 
 def test_user_who_is_made_while_serving_can_log_in(served: Served, beside: Home) -> None:
@@ -95,3 +103,15 @@ def test_what_cannot_be_is_one_line_before_anything_is_started(
 ) -> None:
     assert hint in home.refuses(*arguments, given=given)
     assert not home.data_dir.exists()
+
+
+def test_who_has_lost_app_and_paper_gets_in_after_reset_codes(served: Served, beside: Home) -> None:
+    beside.telemed(*create("lost@phone.test"), given=PASSWORD + "\n")
+    token = post(served, "/auth/login", {"email": "lost@phone.test", "password": PASSWORD})[1]["access_token"]
+    secret = post(served, "/auth/mfa/totp", {"password": PASSWORD}, token)[1]["secret"]
+    assert post(served, "/auth/mfa/totp/confirm", {"otp": pyotp.TOTP(secret).now()}, token)[0] == 200
+    assert log_in(served, "lost@phone.test") == 401
+    assert "password alone" in beside.telemed("user", "reset-codes", "LOST@phone.test").stdout
+    assert log_in(served, "lost@phone.test") == 200
+    assert "no one-time codes" in beside.refuses("user", "reset-codes", "lost@phone.test")
+    assert "no user" in beside.refuses("user", "reset-codes", "nobody@phone.test")

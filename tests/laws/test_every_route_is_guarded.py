@@ -24,6 +24,11 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/auth/refresh"): None,
     ("POST", "/auth/logout"): ANY,
     ("POST", "/auth/password"): ANY,
+    ("GET", "/auth/sessions"): ANY,
+    ("DELETE", "/auth/sessions/{id}"): ANY,
+    ("POST", "/auth/mfa/totp"): ANY,
+    ("POST", "/auth/mfa/totp/confirm"): ANY,
+    ("DELETE", "/auth/mfa/totp"): ANY,
     ("GET", "/users/me"): ANY,
     ("PATCH", "/users/me"): ANY,
     ("POST", "/users/"): {"admin"},
@@ -158,8 +163,14 @@ def _consultation_to_prescribe_for(clinic: Clinic) -> dict[str, Any]:
     return {"path": "/prescriptions/", "json": body, "key": fresh_key()}
 
 
+def _session(clinic: Clinic) -> dict[str, Any]:
+    [here] = [one for one in clinic.paul.gets("/auth/sessions").json()["items"] if one["is_current"]]
+    return {"path": f"/auth/sessions/{here['id']}"}
+
+
 NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
     ("PATCH", "/users/{id}"): (_user, set()),
+    ("DELETE", "/auth/sessions/{id}"): (_session, {"petra", "amara"}),
     ("GET", "/doctors/{id}"): (_doctor, set()),
     ("DELETE", "/availability/{id}"): (_slot, {"dev"}),
     ("GET", "/consultations/{id}"): (_consultation, {"petra", "dev"}),
@@ -199,9 +210,13 @@ def _assert_like_absent(person: Any, method: str, request: dict[str, Any]) -> No
 def _absent(request: dict[str, Any]) -> dict[str, Any]:
     """The same request for a record that nobody has."""
     nobody, no_slot = str(uuid.uuid4()), 2**62
-    head, *rest = request["path"].strip("/").split("/")
-    if rest:
-        id = str(no_slot) if head == "availability" else nobody
-        return {**request, "path": "/".join(["", head, id, *rest[1:]])}
-    body = {"slot_id": no_slot} if head == "bookings" else {**request["json"], "consultation_id": nobody}
+    parts = request["path"].split("/")
+    if any(map(_is_id, parts)):
+        id = str(no_slot) if parts[1] == "availability" else nobody
+        return {**request, "path": "/".join(id if _is_id(part) else part for part in parts)}
+    body = {"slot_id": no_slot} if parts[1] == "bookings" else {**request["json"], "consultation_id": nobody}
     return {**request, "json": body, "key": fresh_key()}
+
+
+def _is_id(part: str) -> bool:
+    return part.isdigit() or len(part) == len(str(uuid.UUID(int=0)))

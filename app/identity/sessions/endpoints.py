@@ -1,26 +1,33 @@
-"""`/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout` and `/auth/password`."""
+"""`/auth/login`, `/auth/token`, `/auth/refresh`, `/auth/logout`, `/auth/sessions` and `/auth/password`."""
 
 from datetime import timedelta
 from typing import Annotated, Any
+from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 
 from app.db.database import Database
 from app.http.depends import Db, RequestId
+from app.http.fields import RecordId
+from app.http.paging import Page, PageQuery, scroll
 from app.http.problems import refusals
 from app.identity.depends import PasswordHasher, RefreshKey, TokenIssuer
+from app.identity.errors import InvalidCredentials
 from app.identity.guard import Caller, GuardedRoute, public, requires
+from app.identity.mfa.errors import OtpInvalid, OtpRequired
 from app.identity.passwords import Passwords, PasswordTooWeak
 from app.identity.rules import Permission
 from app.identity.sessions import schemas, service
-from app.identity.sessions.errors import InvalidCredentials, InvalidToken
+from app.identity.sessions.errors import InvalidToken
 from app.identity.tokens import AccessTokens, RefreshToken
 from app.kit import clock
+from app.kit.errors import InvalidCursor
 
 router = APIRouter(route_class=GuardedRoute, tags=["Authentication"])
+_NOT_LET_IN = (InvalidCredentials, OtpRequired, OtpInvalid)
 
 
-@router.post("/auth/login", response_model=schemas.Tokens, responses=refusals(InvalidCredentials))
+@router.post("/auth/login", response_model=schemas.Tokens, responses=refusals(*_NOT_LET_IN))
 @public
 async def log_in(
     body: schemas.Login,
@@ -32,12 +39,13 @@ async def log_in(
 ) -> Any:
     """Log in.
 
-    An unknown e-mail, a wrong password and a disabled user get the same answer after the same time.
+    An unknown e-mail, a wrong password and a disabled user get the same answer after the same time. With the right
+    password, an account with one-time codes answers `otp_required` until a code comes along.
     """
     return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
 
 
-@router.post("/auth/token", response_model=schemas.Tokens, responses=refusals(InvalidCredentials))
+@router.post("/auth/token", response_model=schemas.Tokens, responses=refusals(*_NOT_LET_IN))
 @public
 async def log_in_by_form(
     form: Annotated[schemas.PasswordForm, Form()],
@@ -48,7 +56,7 @@ async def log_in_by_form(
     request_id: RequestId,
 ) -> Any:
     """Log in with the OAuth 2 password form, as Swagger's *Authorize* does."""
-    body = schemas.Login(email=form.username, password=form.password, clinic=form.clinic)
+    body = schemas.Login(email=form.username, password=form.password, otp=form.otp, clinic=form.clinic)
     return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
 
 
@@ -87,6 +95,23 @@ async def log_out(body: schemas.RefreshRequest, caller: Caller, db: Db, request_
     await service.log_out(db, caller, token=token, request_id=request_id)
 
 
+@router.get("/auth/sessions", response_model=Page[schemas.Session], responses=refusals(InvalidCursor))
+@requires(Permission.KEEP_OWN_ACCOUNT)
+async def list_sessions(query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
+    """See where you are logged in, newest first."""
+    here = scroll(request, query, name="sessions", caller=caller.user_id, parts=1)
+    before = UUID(here.position[0]) if here.position else None
+    rows = await service.find_sessions(db, caller, before=before, limit=here.rows_wanted)
+    return here.page(rows, lambda session: [session.id])
+
+
+@router.delete("/auth/sessions/{id}", status_code=204)
+@requires(Permission.KEEP_OWN_ACCOUNT)
+async def end_session(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> None:
+    """End one of your sessions; its access tokens are refused within a second."""
+    await service.end_session(db, caller, session_id=id, request_id=request_id)
+
+
 @router.post("/auth/password", status_code=204, responses=refusals(InvalidCredentials, PasswordTooWeak))
 @requires(Permission.KEEP_OWN_ACCOUNT)
 async def change_password(
@@ -118,6 +143,9 @@ async def _log_in(
         clinic=body.clinic,
         email=body.email,
         password=body.password,
+        otp=body.otp,
+        mfa_key=request.app.state.mfa_key,
+        now=clock.now(),
         refresh_lifetime=_refresh_lifetime(request),
         request_id=request_id,
     )

@@ -1,24 +1,26 @@
 """What is sent and answered when people log in and out."""
 
+from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.fields import Answer, Body, FreeText
-from app.identity.passwords import LENGTH_MAX
+from app.identity.mfa.schemas import Otp
 from app.identity.users.rules import DEFAULT_CLINIC, EMAIL_LENGTH_MAX
-from app.identity.users.schemas import Clinic, NewPassword
+from app.identity.users.schemas import Clinic, GivenPassword, NewPassword
 
 GivenEmail = Annotated[FreeText, Field(max_length=EMAIL_LENGTH_MAX, examples=["paul@demo.example"])]
-GivenPassword = Annotated[FreeText, Field(max_length=LENGTH_MAX, examples=["demo-plum-tractor"])]
 GivenToken = Annotated[FreeText, Field(max_length=4096, examples=["AAAAAaIl0MwQBFMwAh3w3nvHeL5yHhTPGpyRzAq1uFeCzP9o"])]
 
 
 class Login(Body):
-    """E-mail and password."""
+    """E-mail and password, and a one-time or recovery code where the account asks for one."""
 
     email: GivenEmail
     password: GivenPassword
+    otp: Otp | None = None
     clinic: Clinic = DEFAULT_CLINIC
 
 
@@ -29,6 +31,7 @@ class PasswordForm(BaseModel):
 
     username: GivenEmail
     password: GivenPassword
+    otp: Otp | None = None
     clinic: Clinic = DEFAULT_CLINIC
     grant_type: Literal["password", ""] = "password"
 
@@ -44,6 +47,16 @@ class PasswordChange(Body):
 
     current_password: GivenPassword
     new_password: NewPassword
+
+
+class Session(Answer):
+    """A login that can still be refreshed."""
+
+    id: UUID
+    created_at: datetime
+    refreshed_at: datetime = Field(description="When its present refresh token was given out.")
+    expires_at: datetime = Field(description="When it ends by itself unless it is refreshed before.")
+    is_current: bool = Field(description="Whether this very request belongs to it.")
 
 
 class Tokens(Answer):

@@ -1,18 +1,25 @@
 """Logging in, staying in, leaving."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from app.audit.clauses import FAILURE
 from app.audit.service import record_event
 from app.db.database import Database
+from app.db.statement import Statement
+from app.identity.errors import InvalidCredentials
+from app.identity.mfa import service as mfa
+from app.identity.mfa.rules import Proof, Step
 from app.identity.passwords import Passwords, check_strength
 from app.identity.rules import Principal
 from app.identity.sessions import sql
-from app.identity.sessions.errors import InvalidCredentials, InvalidToken
+from app.identity.sessions.errors import InvalidToken
 from app.identity.sessions.rules import Decision, Presented, decide
 from app.identity.tokens import RefreshToken
+from app.identity.users import sql as users_sql
 from app.identity.users.rules import normalized_email
+from app.kit.errors import NotFound
 from app.kit.ids import uuid7
 
 
@@ -31,10 +38,16 @@ async def log_in(
     clinic: str,
     email: str,
     password: str,
+    otp: str | None,
+    mfa_key: bytes,
+    now: datetime,
     refresh_lifetime: timedelta,
     request_id: str,
 ) -> Admission:
-    """A new session. Raises `Unavailable`, and `InvalidCredentials`: for whatever reason, after the same time."""
+    """A new session. Raises `InvalidCredentials`: for whatever reason, after the same time; and `Unavailable`.
+
+    Only who knows the password learns more: `OtpRequired`, `OtpInvalid`, `RateLimited`.
+    """
     # Asked before the account is, so that a storm of logins costs next to nothing.
     passwords.check_wait()
     found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
@@ -42,9 +55,15 @@ async def log_in(
     if found is None:
         raise InvalidCredentials
     if is_right and found.is_active:
-        admission = await _open_session(db, found, refresh_lifetime=refresh_lifetime, request_id=request_id)
+        factor, proof = found.factor, None
+        if factor is not None:
+            proof = await mfa.demand(db, factor, key=mfa_key, otp=otp, now=now, request_id=request_id)
+        admission = await _open_session(db, found, proof, refresh_lifetime=refresh_lifetime, request_id=request_id)
         if admission is not None:
             return admission
+        if factor is not None:
+            # Somebody was faster with the same code.
+            await mfa.refuse(db, factor, request_id=request_id)
     await record_event(
         db,
         clinic_id=found.clinic_id,
@@ -119,6 +138,34 @@ async def log_out(db: Database, principal: Principal, *, token: RefreshToken | N
     )
 
 
+async def find_sessions(
+    db: Database, principal: Principal, *, before: UUID | None, limit: int
+) -> list[sql.LiveSession]:
+    """The caller's sessions that can still be refreshed, newest first, older than the one with id `before`."""
+    values = {} if before is None else {"before_id": before}
+    who = {
+        "clinic_id": principal.clinic_id,
+        "user_id": principal.user_id,
+        "session_id": principal.session_id,
+    }
+    return await db.many(sql.live_sessions(frozenset(values)), **who, rows=limit, **values)
+
+
+async def end_session(db: Database, principal: Principal, *, session_id: UUID, request_id: str) -> None:
+    """One of the caller's sessions is over. Raises `NotFound` for what is none, or was over before."""
+    ended = await db.one(
+        sql.END_OWN,
+        clinic_id=principal.clinic_id,
+        session_id=session_id,
+        actor_id=principal.user_id,
+        actor_role=principal.role,
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+    if ended is None:
+        raise NotFound
+
+
 async def change_password(
     db: Database,
     passwords: Passwords,
@@ -137,7 +184,7 @@ async def change_password(
     new_password_hash = await passwords.hash(new_password)
     who = {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
     async with db.transaction() as session:
-        await session.one(sql.LOCK_USER, **who)
+        await session.one(users_sql.LOCK_USER, **who)
         changed = await session.one(
             sql.CHANGE_PASSWORD,
             **who,
@@ -167,14 +214,15 @@ async def _record_failed_change(db: Database, principal: Principal, *, request_i
 
 
 async def _open_session(
-    db: Database, found: sql.Credentials, *, refresh_lifetime: timedelta, request_id: str
+    db: Database, found: sql.Credentials, proof: Proof | None, *, refresh_lifetime: timedelta, request_id: str
 ) -> Admission | None:
     assert found.user_id is not None
     assert found.role is not None
     assert found.token_version is not None
     token = RefreshToken.fresh(found.clinic_id)
     session_id = await db.one(
-        sql.OPEN_SESSION,
+        _opening(proof),
+        **(mfa.values_of(proof) if proof else {}),
         clinic_id=found.clinic_id,
         user_id=found.user_id,
         password_hash=found.password_hash,
@@ -188,6 +236,12 @@ async def _open_session(
         return None
     principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version)
     return Admission(principal, token)
+
+
+def _opening(proof: Proof | None) -> Statement[UUID]:
+    if proof is None:
+        return sql.OPEN_SESSION
+    return sql.OPEN_SESSION_BY_STEP if isinstance(proof, Step) else sql.OPEN_SESSION_BY_RECOVERY_CODE
 
 
 def _principal(clinic_id: int, presented: Presented) -> Principal:

@@ -1,14 +1,34 @@
 """Sessions: opened, rotated, ended."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from uuid import UUID
 
-from sqlalchemy import Integer, LargeBinary, and_, bindparam, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import INTERVAL
 
-from app.audit.clauses import record
+from app.audit.clauses import ACTOR_ID, record
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.identity.mfa.clauses import has_app, spend_recovery_code, spend_step
+from app.identity.mfa.models import FAILED_AGO_S, totp_secrets
+from app.identity.mfa.rules import Factor
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
 from app.identity.sessions.models import refresh_tokens as tokens
 from app.identity.sessions.models import sessions
@@ -27,6 +47,34 @@ class Credentials:
     password_hash: str | None
     is_active: bool | None
     token_version: int | None
+    # Of a confirmed app, if there is one.
+    sealed: bytes | None
+    last_step: int | None
+    failures: int | None
+    failed_ago_s: float | None
+
+    @property
+    def factor(self) -> Factor | None:
+        """The second factor that a login must prove."""
+        if self.sealed is None:
+            return None
+        assert self.user_id is not None
+        assert self.last_step is not None
+        assert self.failures is not None
+        return Factor(self.clinic_id, self.user_id, self.sealed, self.last_step, self.failures, self.failed_ago_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A login that can still be refreshed."""
+
+    id: UUID
+    created_at: datetime
+    # When its newest refresh token was given out, and until when that is good.
+    refreshed_at: datetime
+    expires_at: datetime
+    # Whether it is the one with `session_id`.
+    is_current: bool
 
 
 _CLINIC_ID = bindparam("clinic_id", type_=Integer)
@@ -43,7 +91,16 @@ _CREDENTIAL_COLUMNS = [
     users.c.password_hash,
     users.c.is_active,
     users.c.token_version,
+    totp_secrets.c.sealed,
+    totp_secrets.c.last_step,
+    totp_secrets.c.failures,
+    FAILED_AGO_S.label("failed_ago_s"),
 ]
+_CONFIRMED_APP = and_(
+    totp_secrets.c.clinic_id == users.c.clinic_id,
+    totp_secrets.c.user_id == users.c.id,
+    totp_secrets.c.confirmed_at.is_not(None),
+)
 
 CREDENTIALS_BY_EMAIL = compiled(
     "credentials_by_email",
@@ -55,7 +112,7 @@ CREDENTIALS_BY_EMAIL = compiled(
                 users.c.clinic_id == clinics.c.clinic_id,
                 users.c.email_normalized == bindparam("email_normalized", type_=Text),
             ),
-        )
+        ).outerjoin(totp_secrets, _CONFIRMED_APP)
     )
     .where(clinics.c.slug == bindparam("clinic", type_=Text)),
     Credentials,
@@ -64,7 +121,7 @@ CREDENTIALS_BY_EMAIL = compiled(
 CREDENTIALS_BY_ID = compiled(
     "credentials_by_id",
     select(*_CREDENTIAL_COLUMNS)
-    .select_from(clinics.join(users, users.c.clinic_id == clinics.c.clinic_id))
+    .select_from(clinics.join(users, users.c.clinic_id == clinics.c.clinic_id).outerjoin(totp_secrets, _CONFIRMED_APP))
     .where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID),
     Credentials,
 )
@@ -74,7 +131,9 @@ def _first(value: UUID) -> UUID:
     return value
 
 
-def _open_session() -> Statement[UUID]:
+def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
+    """A session of who has no second factor, or has spent a code of it in this very statement."""
+    proves = exists().where(spent_code.c.user_id == users.c.id) if spent_code is not None else ~has_app(users)
     # The hash once more, under a lock that a change of the password waits for, and that waits for one: a password
     # that was changed since it was checked opens nothing, and a change finds every session that its hash opened.
     user = (
@@ -84,8 +143,9 @@ def _open_session() -> Statement[UUID]:
             users.c.id == _USER_ID,
             users.c.is_active,
             users.c.password_hash == bindparam("password_hash", type_=Text),
+            proves,
         )
-        .with_for_update(read=True)
+        .with_for_update(read=True, of=users)
         .cte("user")
     )
     session = (
@@ -112,10 +172,12 @@ def _open_session() -> Statement[UUID]:
         actor_role=user.c.role,
         details=func.jsonb_build_object(constant("session_id"), _SESSION_ID),
     )
-    return compiled("open_session", select(session.c.id).add_cte(token, audit), _first, is_write=True)
+    return compiled(name, select(session.c.id).add_cte(token, audit), _first, is_write=True)
 
 
-OPEN_SESSION = _open_session()
+OPEN_SESSION = _open_session("open_session", None)
+OPEN_SESSION_BY_STEP = _open_session("open_session_by_step", spend_step())
+OPEN_SESSION_BY_RECOVERY_CODE = _open_session("open_session_by_recovery_code", spend_recovery_code())
 
 # The session's row is the family's lock: of a hundred that present one token, one rotates it and the rest see that.
 LOCK_FAMILY = compiled(
@@ -199,34 +261,56 @@ def _rotate() -> Statement[UUID]:
 ROTATE = _rotate()
 
 
-def _end_family(name: str, *, action: str, reason: str, by_token: bool) -> Statement[UUID]:
-    which = sessions.c.id == _SESSION_ID
-    if by_token:
-        # Of the caller only: with somebody else's token nothing happens.
-        which = and_(
-            sessions.c.user_id == bindparam("actor_id", type_=Uuid),
-            exists().where(
-                tokens.c.clinic_id == _CLINIC_ID,
-                tokens.c.session_id == sessions.c.id,
-                tokens.c.token_hash == _HASH,
-            ),
-        )
+def _end_family(name: str, which: ColumnElement[bool], *, action: str, reason: str) -> Statement[UUID]:
     ended = end_sessions(and_(sessions.c.clinic_id == _CLINIC_ID, which), reason=reason)
     audit = record(ended, action=action, entity_type="session", entity_id=ended.c.id, clinic_id=ended.c.clinic_id)
     return compiled(name, select(ended.c.id).add_cte(revoke_sessions(ended), audit), _first, is_write=True)
 
 
-LOG_OUT = _end_family("log_out", action="session.ended", reason="logged_out", by_token=True)
-END_REUSED = _end_family("end_reused_family", action="session.token_reused", reason="token_reused", by_token=False)
-
-
-# A statement sees what was committed before it began: the one that ends sessions must begin after their logins.
-LOCK_USER = compiled(
-    "lock_user",
-    select(users.c.id).where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID).with_for_update(key_share=True),
-    _first,
-    is_write=True,
+_IS_NAMED = sessions.c.id == _SESSION_ID
+# With somebody else's token or session nothing happens.
+_IS_OWN = sessions.c.user_id == ACTOR_ID
+_HAS_TOKEN = exists().where(
+    tokens.c.clinic_id == _CLINIC_ID, tokens.c.session_id == sessions.c.id, tokens.c.token_hash == _HASH
 )
+LOG_OUT = _end_family("log_out", and_(_IS_OWN, _HAS_TOKEN), action="session.ended", reason="logged_out")
+END_OWN = _end_family("end_own_session", and_(_IS_OWN, _IS_NAMED), action="session.ended", reason="ended_by_user")
+END_REUSED = _end_family("end_reused_family", _IS_NAMED, action="session.token_reused", reason="token_reused")
+
+
+_FILTERS = {"before_id": sessions.c.id < bindparam("before_id", type_=Uuid)}
+
+
+@cache
+def live_sessions(given: frozenset[str]) -> Statement[LiveSession]:
+    """The user's sessions that can still be refreshed, newest first: the ids are sorted by time."""
+    newest = (
+        select(tokens.c.issued_at, tokens.c.expires_at)
+        .where(tokens.c.clinic_id == sessions.c.clinic_id, tokens.c.session_id == sessions.c.id)
+        .order_by(tokens.c.issued_at.desc())
+        .limit(1)
+        .lateral("newest_token")
+    )
+    query = (
+        select(
+            sessions.c.id,
+            sessions.c.created_at,
+            newest.c.issued_at.label("refreshed_at"),
+            newest.c.expires_at,
+            _IS_NAMED.label("is_current"),
+        )
+        .select_from(sessions.join(newest, true()))
+        .where(
+            sessions.c.clinic_id == _CLINIC_ID,
+            sessions.c.user_id == _USER_ID,
+            sessions.c.ended_at.is_(None),
+            newest.c.expires_at > func.now(),
+            *(_FILTERS[name] for name in sorted(given)),
+        )
+        .order_by(sessions.c.id.desc())
+        .limit(bindparam("rows"))
+    )
+    return compiled("live_sessions", query, LiveSession)
 
 
 def _change_password() -> Statement[UUID]:

@@ -26,6 +26,7 @@ Email = Annotated[
     AfterValidator(valid_email),
 ]
 NewPassword = Annotated[FreeText, Field(min_length=LENGTH_MIN, max_length=LENGTH_MAX, examples=["plum-tractor-candle"])]
+GivenPassword = Annotated[FreeText, Field(max_length=LENGTH_MAX, examples=["demo-plum-tractor"])]
 FullName = Annotated[Line, Field(examples=["Ada Okafor"])]
 Specialty = Annotated[Line, Field(examples=["Dermatology"])]
 Clinic = Annotated[FreeText, Field(max_length=200, description="The clinic's slug.")]

@@ -36,6 +36,10 @@ _CLINIC = users.c.clinic_id == bindparam("clinic_id")
 _ONE = _CLINIC & (users.c.id == bindparam("id", type_=Uuid))
 
 
+def _first(value: UUID) -> UUID:
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Doctor:
     """A doctor as everybody in the clinic sees them."""
@@ -73,6 +77,14 @@ REGISTER = _create("register_user", "user.registered", by_slug=True)
 CREATE = _create("create_user", "user.created", by_slug=False)
 
 USER = compiled("user", select(*PUBLIC).where(_ONE), User)
+
+# A statement sees what was committed before it began: the one that ends sessions must begin after their logins.
+LOCK_USER = compiled(
+    "lock_user",
+    select(users.c.id).where(_CLINIC, users.c.id == bindparam("user_id", type_=Uuid)).with_for_update(key_share=True),
+    _first,
+    is_write=True,
+)
 
 _NEW_FIELDS: dict[str, Any] = {
     "full_name": Text(),

@@ -1,0 +1,202 @@
+"""Turning one-time codes on and off, and asking for one."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NoReturn
+from uuid import UUID
+
+from app.audit.clauses import FAILURE
+from app.audit.service import record_event
+from app.db.database import Database
+from app.identity.errors import InvalidCredentials
+from app.identity.mfa import rules, sql
+from app.identity.mfa.errors import OtpInvalid, OtpRequired, TotpAlreadyOn
+from app.identity.mfa.rules import Factor, Proof, Step
+from app.identity.passwords import Passwords
+from app.identity.rules import Principal
+from app.identity.users import sql as users_sql
+from app.kit import sealing
+from app.kit.errors import RateLimited
+from app.kit.ids import uuid7
+
+
+async def set_up(
+    db: Database, passwords: Passwords, principal: Principal, *, key: bytes, password: str, request_id: str
+) -> tuple[str, str]:
+    """A fresh secret and its `otpauth://` address. Raises `InvalidCredentials`, `TotpAlreadyOn`, `Unavailable`."""
+    found = await db.one(sql.OWN_APP, **_who(principal))
+    if not await passwords.verify(password, found.password_hash if found else None) or found is None:
+        await _record_wrong_password(db, principal, request_id=request_id)
+        raise InvalidCredentials
+    secret = rules.fresh_secret()
+    sealed = sealing.seal(key, secret.encode(), place=_place(principal.clinic_id, principal.user_id))
+    if await db.one(sql.SET_UP, **_who(principal), **_trace(principal, request_id), sealed=sealed) is None:
+        raise TotpAlreadyOn
+    return secret, rules.app_address(secret, email=found.email)
+
+
+async def confirm(
+    db: Database, principal: Principal, *, key: bytes, otp: str, now: datetime, request_id: str
+) -> list[str]:
+    """From now on every login needs a code; the recovery codes, told this once. Raises `OtpInvalid`."""
+    found = await db.one(sql.OWN_APP, **_who(principal))
+    if found is None or found.sealed is None or found.is_confirmed:
+        raise OtpInvalid
+    factor = _factor(principal, found)
+    _check_wait(factor)
+    proof = _read(factor, key=key, otp=otp, now=now)
+    codes = rules.fresh_recovery_codes()
+    if isinstance(proof, Step):
+        async with db.transaction() as session:
+            # Behind the logins that are under way: the statement that ends sessions must begin after them.
+            await session.one(users_sql.LOCK_USER, **_who(principal))
+            confirmed = await session.one(
+                sql.CONFIRM,
+                **_who(principal),
+                **_trace(principal, request_id),
+                session_id=principal.session_id,
+                sealed=found.sealed,
+                step=proof.number,
+                code_hashes=[rules.hash_of(code) for code in codes],
+            )
+        if confirmed is not None:
+            return codes
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+    raise OtpInvalid
+
+
+async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, now: datetime, request_id: str) -> None:
+    """No login needs a code any more. Raises `OtpInvalid`, `RateLimited`."""
+    found = await db.one(sql.OWN_APP, **_who(principal))
+    if found is None or not found.is_confirmed:
+        raise OtpInvalid
+    factor = _factor(principal, found)
+    _check_wait(factor)
+    proof = _read(factor, key=key, otp=otp, now=now)
+    if proof is not None:
+        statement = sql.REMOVE_BY_STEP if isinstance(proof, Step) else sql.REMOVE_BY_RECOVERY_CODE
+        removed = await db.one(
+            statement,
+            **_who(principal),
+            **_trace(principal, request_id),
+            **values_of(proof),
+            session_id=principal.session_id,
+        )
+        if removed is not None:
+            return
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+    raise OtpInvalid
+
+
+async def reset(db: Database, *, clinic_id: int, user_id: UUID, request_id: str) -> bool:
+    """The user's app and codes are gone and all sessions ended, for who has lost both; whether there was an app."""
+    gone = await db.one(
+        sql.RESET,
+        clinic_id=clinic_id,
+        user_id=user_id,
+        # None of theirs is spared.
+        session_id=uuid7(),
+        actor_id=None,
+        actor_role=None,
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+    return gone is not None
+
+
+async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, now: datetime, request_id: str) -> Proof:
+    """What the code of somebody who logs in proves. Raises `OtpRequired`, `OtpInvalid`, `RateLimited`.
+
+    Whether it was used before, only the statement tells that spends it.
+    """
+    if otp is None:
+        await _record_missing_code(db, factor, request_id=request_id)
+        raise OtpRequired
+    _check_wait(factor)
+    proof = _read(factor, key=key, otp=otp, now=now)
+    if proof is None:
+        await refuse(db, factor, request_id=request_id)
+    return proof
+
+
+async def refuse(db: Database, factor: Factor, *, request_id: str) -> NoReturn:
+    """Count a wrong or used code at a login. Raises `OtpInvalid`."""
+    await db.one(
+        sql.NOTE_FAILED_LOGIN,
+        clinic_id=factor.clinic_id,
+        user_id=factor.user_id,
+        actor_id=None,
+        actor_role=None,
+        audit_id=uuid7(),
+        request_id=request_id,
+    )
+    raise OtpInvalid
+
+
+def values_of(proof: Proof) -> Mapping[str, object]:
+    """What the statement that spends it binds."""
+    return {"step": proof.number} if isinstance(proof, Step) else {"code_hash": proof.code_hash}
+
+
+def _check_wait(factor: Factor) -> None:
+    if seconds := rules.wait_s(factor):
+        raise RateLimited("Too many wrong codes. Try again after `Retry-After` seconds.", retry_after_s=seconds)
+
+
+def _read(factor: Factor, *, key: bytes, otp: str, now: datetime) -> Proof | None:
+    secret = sealing.unseal(key, factor.sealed, place=_place(factor.clinic_id, factor.user_id)).decode()
+    return rules.read_code(otp, secret=secret, last_step=factor.last_step, now=now)
+
+
+def _factor(principal: Principal, found: sql.OwnApp) -> Factor:
+    assert found.sealed is not None
+    assert found.last_step is not None
+    assert found.failures is not None
+    return Factor(
+        principal.clinic_id, principal.user_id, found.sealed, found.last_step, found.failures, found.failed_ago_s
+    )
+
+
+def _place(clinic_id: int, user_id: UUID) -> str:
+    return f"totp_secrets.sealed/{clinic_id}/{user_id}"
+
+
+def _who(principal: Principal) -> Mapping[str, object]:
+    return {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
+
+
+def _trace(principal: Principal, request_id: str) -> Mapping[str, object]:
+    return {
+        "actor_id": principal.user_id,
+        "actor_role": principal.role,
+        "audit_id": uuid7(),
+        "request_id": request_id,
+    }
+
+
+async def _record_wrong_password(db: Database, principal: Principal, *, request_id: str) -> None:
+    await record_event(
+        db,
+        clinic_id=principal.clinic_id,
+        actor_id=principal.user_id,
+        actor_role=principal.role,
+        action="user.totp_failed",
+        entity_type="user",
+        entity_id=str(principal.user_id),
+        outcome=FAILURE,
+        request_id=request_id,
+        details={"reason": "invalid_credentials"},
+    )
+
+
+async def _record_missing_code(db: Database, factor: Factor, *, request_id: str) -> None:
+    await record_event(
+        db,
+        clinic_id=factor.clinic_id,
+        action="user.login_failed",
+        entity_type="user",
+        entity_id=str(factor.user_id),
+        outcome=FAILURE,
+        request_id=request_id,
+        details={"reason": "otp_required"},
+    )
