@@ -94,12 +94,19 @@ class Records:
             "/availability/": self._slots,
             "/consultations/": [consultation["id"] for consultation in booked],
             "/prescriptions/": [prescription["id"] for prescription in prescriptions],
+            # Of other devices: whoever ends their own present session says nothing more.
+            "/auth/sessions/": [
+                session["id"]
+                for person in (clinic.paul, clinic.dora, clinic.amara)
+                for session in person.in_another_session().gets("/auth/sessions").json()["items"]
+                if session["is_current"]
+            ],
         }
 
     def steer(self, case: Case) -> None:
         """Let the request name what exists, by the names of its fields."""
         if "id" in (case.path_parameters or {}):
-            room = f"/{case.operation.path.split('/')[1]}/"
+            room, _, _ = case.operation.path.partition("{")
             case.path_parameters["id"] = self._drawn.choice(self._ids[room])
         for fields in (case.query, case.body):
             if isinstance(fields, dict):
