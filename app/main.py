@@ -28,6 +28,9 @@ from app.observability import logs
 from app.observability.process import collect_garbage_seldom, end_with_supervisor
 from app.oversight.endpoints import router as oversight
 from app.prescription.endpoints import router as prescription
+from app.ratelimit.postgres import PostgresStore
+from app.ratelimit.rules import Limit
+from app.ratelimit.service import Limits, RateLimits
 from app.settings import Settings, SettingsError
 from app.worker import Worker
 
@@ -77,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.refresh_lifetime = timedelta(days=settings.refresh_token_expire_days)
     app.state.refresh_key = settings.stable_key_for("refresh tokens")
     app.state.mfa_key = settings.stable_key_for("one-time codes")
+    app.state.attempts_key = settings.stable_key_for("login attempts")
     app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:
@@ -111,12 +115,28 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         revocations.start()
         worker.start()
         app.state.db, app.state.passwords, app.state.revocations = db, passwords, revocations
+        limits = app.state.rate_limits = _rate_limits(settings, db)
+        if limits is not None:
+            limits.start()
         try:
             yield
         finally:
+            if limits is not None:
+                await limits.stop()
             await worker.stop()
             await revocations.stop()
             passwords.close()
+
+
+def _rate_limits(settings: Settings, db: Database) -> RateLimits | None:
+    if settings.rate_limits == "off":
+        return None
+    limits = Limits(
+        caller=Limit("caller", settings.rate_limit_caller),
+        network=Limit("network", settings.rate_limit_network),
+        identity=Limit("identity", settings.rate_limit_identity, is_shared_at_once=True),
+    )
+    return RateLimits(PostgresStore(db), limits, key=settings.stable_key_for("rate limits"))
 
 
 @asynccontextmanager

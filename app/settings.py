@@ -90,6 +90,21 @@ class Settings(BaseSettings):
     database_pool_max: Annotated[
         int, Field(ge=2, le=200, description="Connections to PostgreSQL that one process may hold.")
     ] = 16
+    rate_limits: Annotated[
+        Literal["on", "off"],
+        Field(
+            description="`off` lifts the three limits below, and the waiting of who guesses passwords: for load tests."
+        ),
+    ] = "on"
+    rate_limit_caller: Annotated[int, Field(ge=1, description="Requests a minute of one user.")] = 600
+    rate_limit_network: Annotated[
+        int,
+        Field(ge=1, description="Requests a minute of one network: an IPv4 address, or 64 bits of an IPv6 address."),
+    ] = 6_000
+    rate_limit_identity: Annotated[
+        int,
+        Field(ge=1, description="Of those, requests to register, log in, refresh, or change how one logs in."),
+    ] = 600
     audit_keep_months: Annotated[
         int,
         Field(

@@ -12,11 +12,13 @@ from contextlib import suppress
 from app.audit import jobs as audit
 from app.booking import jobs as booking
 from app.db.database import Database
+from app.identity.attempts import jobs as attempts
 from app.identity.sessions import jobs as sessions
 from app.kit.errors import Unavailable
 from app.observability import logs
 from app.outbox import jobs as outbox
 from app.prescription import jobs as prescription
+from app.ratelimit import jobs as ratelimit
 
 Job = Callable[[Database], Awaitable[int]]
 
@@ -28,6 +30,8 @@ JOBS: Mapping[str, Job] = {
     "booking.forget_keys": booking.forget_keys,
     "prescription.forget_keys": prescription.forget_keys,
     "sessions.forget_expired": sessions.forget_expired,
+    "attempts.forget_expired": attempts.forget_expired,
+    "ratelimit.forget_counts": ratelimit.forget_counts,
 }
 # Not while a process starts, and not all processes of a deployment at one moment.
 FIRST_AFTER_S = (30.0, 90.0)

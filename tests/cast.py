@@ -123,6 +123,12 @@ class Person:
         """The same person on another device."""
         return Person(self.clinic, email=self.email, password=self.password).logs_in()
 
+    def at(self, clinic: Clinic) -> "Person":
+        """The same session, asking another process that serves the clinic."""
+        person = Person(clinic, email=self.email, password=self.password)
+        person.token, person.refresh_token = self.token, self.refresh_token
+        return person
+
     def sends(
         self, method: str, path: str, *, expect: int | None = None, key: str | None = None, **request: Any
     ) -> Response:

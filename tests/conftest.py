@@ -76,6 +76,8 @@ def settings_for(database_url: str, **changes: object) -> Settings:
         "secret_key": SECRET_KEY,
         "bcrypt_cost": 4,
         "log_level": "warning",
+        # All tests come from one network.
+        "rate_limits": "off",
         **changes,
     }
     return Settings(_env_file=None, **values)

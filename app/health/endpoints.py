@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from app.db import migrate
 from app.http.depends import Db
 from app.http.fields import Answer
-from app.identity.guard import GuardedRoute, public
+from app.identity.guard import GuardedRoute, probed
 from app.kit.errors import Unavailable
 
 router = APIRouter(route_class=GuardedRoute, tags=["Health"])
@@ -28,14 +28,14 @@ class Ready(Answer):
 
 
 @router.get("/health/live")
-@public
+@probed
 async def read_liveness() -> Live:
     """Ask whether the process runs."""
     return Live()
 
 
 @router.get("/health/ready")
-@public
+@probed
 async def read_readiness(db: Db) -> Ready:
     """Ask whether requests can be served: the database answers, and its schema is current."""
     revision = await db.one(migrate.CURRENT_REVISION)

@@ -4,8 +4,10 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.identity.attempts.service import Attempts
 from app.identity.passwords import Passwords
 from app.identity.tokens import AccessTokens
+from app.ratelimit.rules import network_of
 
 
 async def _passwords(request: Request) -> Passwords:
@@ -24,7 +26,14 @@ async def _mfa_key(request: Request) -> bytes:
     return cast("bytes", request.app.state.mfa_key)
 
 
+async def _attempts(request: Request) -> Attempts:
+    state = request.app.state
+    key = None if state.rate_limits is None else state.attempts_key
+    return Attempts(state.db, key, network_of(request.client.host if request.client else None))
+
+
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
 MfaKey = Annotated[bytes, Depends(_mfa_key)]
+LoginAttempts = Annotated[Attempts, Depends(_attempts)]

@@ -1,12 +1,13 @@
 """The gate of every route: deny by default.
 
 A route states `@requires(permission)` or `@public`; one that states neither fails when it is imported. The gate keeps
-the contract's order of checks: token, role, media type, headers, path, query, and only then FastAPI reads the body.
+the contract's order of checks: token, role, rate, media type, headers, path, query; only then FastAPI reads the body.
 """
 
 import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import Depends, Request, Response
@@ -30,9 +31,21 @@ from app.kit.errors import (
     UnsupportedMediaType,
 )
 from app.observability import context
+from app.ratelimit.rules import network_of
+from app.ratelimit.service import RateLimits
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 HeaderCheck = Callable[[Request], None]
+
+
+class Pace(Enum):
+    """How often an endpoint may be called from one network; a caller's own limit holds at all of them."""
+
+    # An orchestrator that is turned away would restart us for being busy.
+    ANY = "any"
+    ORDINARY = "ordinary"
+    # Where passwords and codes are tried.
+    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +54,24 @@ class Gate:
 
     permission: Permission | None
     check_headers: HeaderCheck | None
+    pace: Pace
 
 
-def requires(permission: Permission, *, headers: HeaderCheck | None = None) -> Callable[[Endpoint], Endpoint]:
+def requires(
+    permission: Permission, *, headers: HeaderCheck | None = None, pace: Pace = Pace.ORDINARY
+) -> Callable[[Endpoint], Endpoint]:
     """Let only callers with `permission` reach the endpoint, and only with headers that pass."""
-    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers))
+    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers, pace))
 
 
 def public(endpoint: Endpoint) -> Endpoint:
-    """Let everybody reach the endpoint."""
-    return _with_gate(endpoint, Gate(None, None))
+    """Let everybody reach the endpoint, at a strict pace: it is where people say who they are."""
+    return _with_gate(endpoint, Gate(None, None, Pace.STRICT))
+
+
+def probed(endpoint: Endpoint) -> Endpoint:
+    """Let everybody reach the endpoint, however often."""
+    return _with_gate(endpoint, Gate(None, None, Pace.ANY))
 
 
 def gate_of(endpoint: Callable[..., Any]) -> Gate:
@@ -86,6 +107,7 @@ class GuardedRoute(APIRoute):
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
                     raise Forbidden
+                _count(request, principal, gate.pace)
                 await read(request)
                 return await handler(request)
             except Forbidden:
@@ -151,6 +173,19 @@ async def _admit(request: Request, permission: Permission) -> Principal:
         current.actor_id = principal.user_id
         current.actor_role = principal.role
     return principal
+
+
+def _count(request: Request, principal: Principal | None, pace: Pace) -> None:
+    """Raises `RateLimited`."""
+    limits: RateLimits | None = request.app.state.rate_limits
+    if limits is None or pace is Pace.ANY:
+        return
+    network = network_of(request.client.host if request.client else None)
+    is_strict = pace is Pace.STRICT
+    if principal is None:
+        limits.check(network=network, is_strict=is_strict)
+    else:
+        limits.check(network=network, clinic_id=principal.clinic_id, caller=principal.user_id, is_strict=is_strict)
 
 
 async def _record_denial(request: Request, principal: Principal) -> None:

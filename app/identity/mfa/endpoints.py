@@ -7,9 +7,9 @@ from fastapi import APIRouter
 
 from app.http.depends import Db, RequestId
 from app.http.problems import refusals
-from app.identity.depends import MfaKey, PasswordHasher
+from app.identity.depends import LoginAttempts, MfaKey, PasswordHasher
 from app.identity.errors import InvalidCredentials
-from app.identity.guard import Caller, GuardedRoute, requires
+from app.identity.guard import Caller, GuardedRoute, Pace, requires
 from app.identity.mfa import schemas, service
 from app.identity.mfa.errors import OtpInvalid, TotpAlreadyOn
 from app.identity.rules import Permission
@@ -21,23 +21,29 @@ _SCALE = 4
 
 
 @router.post("/totp", response_model=schemas.TotpSecret, responses=refusals(InvalidCredentials, TotpAlreadyOn))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, pace=Pace.STRICT)
 async def set_up_totp(
-    body: schemas.TotpSetUp, caller: Caller, db: Db, passwords: PasswordHasher, key: MfaKey, request_id: RequestId
+    body: schemas.TotpSetUp,
+    caller: Caller,
+    db: Db,
+    passwords: PasswordHasher,
+    attempts: LoginAttempts,
+    key: MfaKey,
+    request_id: RequestId,
 ) -> Any:
     """Begin to use one-time codes (TOTP, RFC 6238).
 
     Give the secret to an authenticator app, then confirm with its first code. Until then nothing changes.
     """
     secret, address = await service.set_up(
-        db, passwords, caller, key=key, password=body.password, request_id=request_id
+        db, passwords, attempts, caller, key=key, password=body.password, request_id=request_id
     )
     qr_svg = segno.make_qr(address).svg_inline(scale=_SCALE)
     return schemas.TotpSecret(secret=secret, otpauth_uri=address, qr_svg=qr_svg)
 
 
 @router.post("/totp/confirm", response_model=schemas.RecoveryCodes, responses=refusals(OtpInvalid))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, pace=Pace.STRICT)
 async def confirm_totp(body: schemas.OtpProof, caller: Caller, db: Db, key: MfaKey, request_id: RequestId) -> Any:
     """Turn one-time codes on. Every login needs one from now on; your other sessions end."""
     codes = await service.confirm(db, caller, key=key, otp=body.otp, now=clock.now(), request_id=request_id)
@@ -45,7 +51,7 @@ async def confirm_totp(body: schemas.OtpProof, caller: Caller, db: Db, key: MfaK
 
 
 @router.delete("/totp", status_code=204, responses=refusals(OtpInvalid))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, pace=Pace.STRICT)
 async def remove_totp(body: schemas.OtpProof, caller: Caller, db: Db, key: MfaKey, request_id: RequestId) -> None:
     """Turn one-time codes off, with a code of the app or a recovery code. Your other sessions end."""
     await service.remove(db, caller, key=key, otp=body.otp, now=clock.now(), request_id=request_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.audit.clauses import FAILURE
 from app.audit.service import record_event
 from app.db.database import Database
+from app.identity.attempts.service import Attempts
 from app.identity.errors import InvalidCredentials
 from app.identity.mfa import rules, sql
 from app.identity.mfa.errors import OtpInvalid, OtpRequired, TotpAlreadyOn
@@ -21,11 +22,23 @@ from app.kit.ids import uuid7
 
 
 async def set_up(
-    db: Database, passwords: Passwords, principal: Principal, *, key: bytes, password: str, request_id: str
+    db: Database,
+    passwords: Passwords,
+    attempts: Attempts,
+    principal: Principal,
+    *,
+    key: bytes,
+    password: str,
+    request_id: str,
 ) -> tuple[str, str]:
-    """A fresh secret and its `otpauth://` address. Raises `InvalidCredentials`, `TotpAlreadyOn`, `Unavailable`."""
+    """A fresh secret and its `otpauth://` address.
+
+    Raises `InvalidCredentials`, `TotpAlreadyOn`, `RateLimited`, `Unavailable`.
+    """
     found = await db.one(sql.OWN_APP, **_who(principal))
-    if not await passwords.verify(password, found.password_hash if found else None) or found is None:
+    email, stored = (found.email, found.password_hash) if found else ("", None)
+    is_right = await attempts.verify(passwords, password, stored, clinic_id=principal.clinic_id, email=email)
+    if not is_right or found is None:
         await _record_wrong_password(db, principal, request_id=request_id)
         raise InvalidCredentials
     secret = rules.fresh_secret()

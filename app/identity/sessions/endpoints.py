@@ -11,9 +11,10 @@ from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
 from app.http.paging import Page, PageQuery, scroll
 from app.http.problems import refusals
-from app.identity.depends import PasswordHasher, RefreshKey, TokenIssuer
+from app.identity.attempts.service import Attempts
+from app.identity.depends import LoginAttempts, PasswordHasher, RefreshKey, TokenIssuer
 from app.identity.errors import InvalidCredentials
-from app.identity.guard import Caller, GuardedRoute, public, requires
+from app.identity.guard import Caller, GuardedRoute, Pace, public, requires
 from app.identity.mfa.errors import OtpInvalid, OtpRequired
 from app.identity.passwords import Passwords, PasswordTooWeak
 from app.identity.rules import Permission
@@ -34,6 +35,7 @@ async def log_in(
     request: Request,
     db: Db,
     passwords: PasswordHasher,
+    attempts: LoginAttempts,
     tokens: TokenIssuer,
     request_id: RequestId,
 ) -> Any:
@@ -42,7 +44,7 @@ async def log_in(
     An unknown e-mail, a wrong password and a disabled user get the same answer after the same time. With the right
     password, an account with one-time codes answers `otp_required` until a code comes along.
     """
-    return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
+    return await _log_in(request, db, passwords, attempts, tokens, body=body, request_id=request_id)
 
 
 @router.post("/auth/token", response_model=schemas.Tokens, responses=refusals(*_NOT_LET_IN))
@@ -52,12 +54,13 @@ async def log_in_by_form(
     request: Request,
     db: Db,
     passwords: PasswordHasher,
+    attempts: LoginAttempts,
     tokens: TokenIssuer,
     request_id: RequestId,
 ) -> Any:
     """Log in with the OAuth 2 password form, as Swagger's *Authorize* does."""
     body = schemas.Login(email=form.username, password=form.password, otp=form.otp, clinic=form.clinic)
-    return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
+    return await _log_in(request, db, passwords, attempts, tokens, body=body, request_id=request_id)
 
 
 @router.post("/auth/refresh", response_model=schemas.Tokens, responses=refusals(InvalidToken))
@@ -113,14 +116,20 @@ async def end_session(id: RecordId, caller: Caller, db: Db, request_id: RequestI
 
 
 @router.post("/auth/password", status_code=204, responses=refusals(InvalidCredentials, PasswordTooWeak))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, pace=Pace.STRICT)
 async def change_password(
-    body: schemas.PasswordChange, caller: Caller, db: Db, passwords: PasswordHasher, request_id: RequestId
+    body: schemas.PasswordChange,
+    caller: Caller,
+    db: Db,
+    passwords: PasswordHasher,
+    attempts: LoginAttempts,
+    request_id: RequestId,
 ) -> None:
     """Change your password. All your other sessions end."""
     await service.change_password(
         db,
         passwords,
+        attempts,
         caller,
         current_password=body.current_password,
         new_password=body.new_password,
@@ -132,6 +141,7 @@ async def _log_in(
     request: Request,
     db: Database,
     passwords: Passwords,
+    attempts: Attempts,
     tokens: AccessTokens,
     *,
     body: schemas.Login,
@@ -140,6 +150,7 @@ async def _log_in(
     admission = await service.log_in(
         db,
         passwords,
+        attempts,
         clinic=body.clinic,
         email=body.email,
         password=body.password,

@@ -8,6 +8,7 @@ from app.audit.clauses import FAILURE
 from app.audit.service import record_event
 from app.db.database import Database
 from app.db.statement import Statement
+from app.identity.attempts.service import Attempts
 from app.identity.errors import InvalidCredentials
 from app.identity.mfa import service as mfa
 from app.identity.mfa.rules import Proof, Step
@@ -22,6 +23,9 @@ from app.identity.users.rules import normalized_email
 from app.kit.errors import NotFound
 from app.kit.ids import uuid7
 
+# Attempts at a clinic that there is not are counted too.
+NO_CLINIC = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -34,6 +38,7 @@ class Admission:
 async def log_in(
     db: Database,
     passwords: Passwords,
+    attempts: Attempts,
     *,
     clinic: str,
     email: str,
@@ -46,12 +51,18 @@ async def log_in(
 ) -> Admission:
     """A new session. Raises `InvalidCredentials`: for whatever reason, after the same time; and `Unavailable`.
 
-    Only who knows the password learns more: `OtpRequired`, `OtpInvalid`, `RateLimited`.
+    Who guesses is told to wait: `RateLimited`. Only who knows the password learns more: `OtpRequired`, `OtpInvalid`.
     """
     # Asked before the account is, so that a storm of logins costs next to nothing.
     passwords.check_wait()
     found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
-    is_right = await passwords.verify(password, found.password_hash if found else None)
+    is_right = await attempts.verify(
+        passwords,
+        password,
+        found.password_hash if found else None,
+        clinic_id=found.clinic_id if found else NO_CLINIC,
+        email=email,
+    )
     if found is None:
         raise InvalidCredentials
     if is_right and found.is_active:
@@ -169,16 +180,19 @@ async def end_session(db: Database, principal: Principal, *, session_id: UUID, r
 async def change_password(
     db: Database,
     passwords: Passwords,
+    attempts: Attempts,
     principal: Principal,
     *,
     current_password: str,
     new_password: str,
     request_id: str,
 ) -> None:
-    """A new password; all other sessions end. Raises `InvalidCredentials`, `PasswordTooWeak`."""
+    """A new password; all other sessions end. Raises `InvalidCredentials`, `PasswordTooWeak`, `RateLimited`."""
     found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
-    check_strength(new_password, email=(found and found.email) or "")
-    if not await passwords.verify(current_password, found.password_hash if found else None) or found is None:
+    email, stored = (found.email or "", found.password_hash) if found else ("", None)
+    check_strength(new_password, email=email)
+    is_right = await attempts.verify(passwords, current_password, stored, clinic_id=principal.clinic_id, email=email)
+    if not is_right or found is None:
         await _record_failed_change(db, principal, request_id=request_id)
         raise InvalidCredentials
     new_password_hash = await passwords.hash(new_password)
