@@ -142,7 +142,15 @@ def _rate_limits(settings: Settings, db: Database) -> RateLimits | None:
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
     async with _server(settings) as url:
-        db = Database(url, app_role=settings.database_app_role, pool_max=settings.database_pool_max)
+        db = Database(
+            url,
+            app_role=settings.database_app_role,
+            pool_max=settings.database_pool_max,
+            told={
+                "telemed.bookings_ahead_max": settings.bookings_ahead_max,
+                "telemed.bookings_a_day_max": settings.bookings_a_day_max,
+            },
+        )
         await db.open()
         try:
             yield db

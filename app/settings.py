@@ -90,6 +90,23 @@ class Settings(BaseSettings):
     database_pool_max: Annotated[
         int, Field(ge=2, le=200, description="Connections to PostgreSQL that one process may hold.")
     ] = 16
+    bookings_ahead_max: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Consultations that a patient may have ahead at a time; 0 lifts this limit and the next one.",
+        ),
+    ] = 30
+    bookings_a_day_max: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Bookings that a patient may make within 24 hours, whatever becomes of them: who cancels and "
+            "books again and again keeps others waiting; 0 is no limit.",
+        ),
+    ] = 60
     rate_limits: Annotated[
         Literal["on", "off"],
         Field(

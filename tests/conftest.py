@@ -78,6 +78,8 @@ def settings_for(database_url: str, **changes: object) -> Settings:
         "log_level": "warning",
         # All tests come from one network.
         "rate_limits": "off",
+        # Some patients of the tests book all day long.
+        "bookings_ahead_max": 0,
         **changes,
     }
     return Settings(_env_file=None, **values)

@@ -31,6 +31,7 @@ class BookingRequest(Body):
         errors.SlotAlreadyYours,
         errors.SlotUnavailable,
         errors.PatientOverlap,
+        errors.BookingLimitReached,
         is_required=True,
     ),
 )

@@ -27,6 +27,17 @@ class SlotUnavailable(DomainError):
     sentence = "This slot can no longer be booked. Choose another one."
 
 
+class BookingLimitReached(DomainError):
+    """The patient has as many consultations ahead, or has booked as often within a day, as the clinic allows."""
+
+    code = "booking_limit_reached"
+    kind = Kind.CONFLICT
+    sentence = (
+        "You have as many consultations ahead as one patient may have, or have booked too often within a day. "
+        "Cancel one that you do not need, or try again tomorrow."
+    )
+
+
 class PatientOverlap(DomainError):
     """The patient has another consultation at that time."""
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from app.booking.errors import PatientOverlap, SlotAlreadyYours, SlotNotFound, SlotUnavailable
+from app.booking.errors import BookingLimitReached, PatientOverlap, SlotAlreadyYours, SlotNotFound, SlotUnavailable
 from app.idempotency.errors import IdempotencyKeyExpired
 from app.kit.errors import DomainError
 
@@ -13,6 +13,7 @@ def reason(
     consultation_under_key: UUID | None,
     consultation_of_patient: UUID | None,
     patient_is_busy: bool,
+    patient_hoards: bool,
 ) -> DomainError:
     """The refusal of the contract's *Booking*, in its order. Never success: a refused key stays refused."""
     if consultation_under_key is not None:
@@ -23,6 +24,8 @@ def reason(
         return SlotAlreadyYours(location=location(consultation_of_patient))
     if patient_is_busy:
         return PatientOverlap()
+    if patient_hoards:
+        return BookingLimitReached()
     return SlotUnavailable()
 
 

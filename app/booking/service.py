@@ -18,6 +18,7 @@ REFUSING = frozenset({
     "ex_consultations_patient_overlap",
     "fk_consultations_doctor",
     "fk_consultations_patient",
+    "tr_consultations_not_hoarded",
     "uq_consultations_idempotency_key",
     "uq_consultations_slot_id_live",
 })  # fmt: skip
@@ -26,7 +27,8 @@ REFUSING = frozenset({
 async def book_slot(db: Database, *, slot_id: int, key: Key, request_id: str) -> Once[Consultation]:
     """A scheduled consultation of the key's patient in this slot: made once, however often it is asked for.
 
-    Raises `SlotNotFound`, `SlotAlreadyYours`, `SlotUnavailable`, `PatientOverlap`, and what `run_once` raises.
+    Raises `SlotNotFound`, `SlotAlreadyYours`, `SlotUnavailable`, `PatientOverlap`, `BookingLimitReached`, and what
+    `run_once` raises.
     """
     return await run_once(db, _BookSlot(db=db, slot_id=slot_id, key=key, request_id=request_id), key)
 
@@ -76,6 +78,7 @@ class _BookSlot:
             consultation_under_key=found.consultation_under_key,
             consultation_of_patient=found.consultation_of_patient,
             patient_is_busy=constraint == "ex_consultations_patient_overlap",
+            patient_hoards=constraint == "tr_consultations_not_hoarded",
         )
 
     async def recorded(self, outcome: dict[str, Any] | None) -> Consultation | None:

@@ -108,9 +108,12 @@ class Session:
 
 
 class Database:
-    """A pool of connections that work under the application's role."""
+    """A pool of connections that work under the application's role.
 
-    def __init__(self, url: str, *, app_role: str, pool_max: int) -> None:
+    `told` are settings of every session, for what the database itself decides by: `telemed.bookings_ahead_max`.
+    """
+
+    def __init__(self, url: str, *, app_role: str, pool_max: int, told: Mapping[str, int] | None = None) -> None:
         self._joined: dict[tuple[object, ...], Joined[Any]] = {}
         self._is_down = False
         self._connections_given = 0
@@ -121,7 +124,7 @@ class Database:
             kwargs={
                 "autocommit": True,
                 "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": _session_options(app_role),
+                "options": _session_options(app_role, told or {}),
                 "application_name": "telemed",
                 "tcp_user_timeout": ANSWER_TIMEOUT_S * 1000,
             },
@@ -293,7 +296,7 @@ def _is_final(statement: Statement[Any], error: Exception, calls: int) -> bool:
     return calls == 1
 
 
-def _session_options(app_role: str) -> str:
+def _session_options(app_role: str, told: Mapping[str, int]) -> str:
     settings = {
         "role": app_role,
         "lock_timeout": LOCK_TIMEOUT_MS,
@@ -302,6 +305,7 @@ def _session_options(app_role: str) -> str:
         "timezone": "UTC",
         # Every statement has one good plan (tests/laws hold each to it), and PostgreSQL planned some anew each time.
         "plan_cache_mode": "force_generic_plan",
+        **told,
     }
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
