@@ -124,8 +124,10 @@ def owner(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def as_application(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection under the application's role."""
-    with psycopg.connect(database_url, autocommit=True, options="-c role=telemed_app") as connection:
+    """A connection under the application's role, on behalf of a job: nobody may do more."""
+    with psycopg.connect(
+        database_url, autocommit=True, options="-c role=telemed_app -c telemed.role=system"
+    ) as connection:
         yield connection
 
 

@@ -95,7 +95,7 @@ def _offer(name: str, *, operation: str | None) -> Statement[Slot]:
         row_id=wished.c.audit_id,
     )
     query = select(*(offered.c[column] for column in Slot.__dataclass_fields__)).order_by(offered.c.id)
-    return compiled(name, query.add_cte(audit), Slot, is_write=True)
+    return compiled(name, query.add_cte(audit), Slot, is_write=True, is_personal=True)
 
 
 OFFER = _offer("offer_slots_without_key", operation=None)
@@ -171,7 +171,7 @@ def _withdraw() -> Statement[int]:
         entity_id=withdrawn.c.id,
         clinic_id=withdrawn.c.clinic_id,
     )
-    return compiled("withdraw_slot", select(withdrawn.c.id).add_cte(audit), int, is_write=True)
+    return compiled("withdraw_slot", select(withdrawn.c.id).add_cte(audit), int, is_write=True, is_personal=True)
 
 
 WITHDRAW = _withdraw()

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
 consultations = Table(
     "consultations",
@@ -82,6 +82,7 @@ consultations = Table(
     Index("ix_consultations_clinic_id_patient_id_starts_at_id", "clinic_id", "patient_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_doctor_id_starts_at_id", "clinic_id", "doctor_id", "starts_at", "id"),
     Index("ix_consultations_clinic_id_status_starts_at_id", "clinic_id", "status", "starts_at", "id"),
+    info={PERSONAL: True},
 )
 
 PUBLIC = (

@@ -14,12 +14,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import starmap
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg
 import psycopg_pool
 from psycopg import rows
 
+from app.db.asker import TELL, Asker, all_of, present
 from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
 from app.db.joined import Joined
 from app.db.statement import LOCK_TIMEOUT, Statement, Together
@@ -51,6 +52,8 @@ REPLACE_PAUSE_S = 1
 TRIES_MAX = 3
 RETRY_PAUSE_S = 0.02
 
+# Comes along with a call's values, from its own context to the one in which the calls of many are run.
+_ASKER = " asker"
 _SYNC_REPLICATION_CANCELED = "01000"
 _log = logs.logger("db")
 
@@ -73,8 +76,9 @@ class _Connection(psycopg.AsyncConnection[Any]):
 class Session:
     """Runs statements on one connection."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: _Connection, asker: Asker) -> None:
         self._connection = connection
+        self._asker = asker
 
     async def one(self, statement: Statement[Row], **values: object) -> Row | None:
         """The first row, or `None`."""
@@ -102,7 +106,13 @@ class Session:
         cursor = self._connection.cursor(row_factory=rows.tuple_row)
         alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
         try:
-            return await cursor.execute(statement.text, statement.bind(values), prepare=True)
+            if not statement.is_personal:
+                return await cursor.execute(statement.text, statement.bind(values), prepare=True)
+            # One flight, and one transaction: PostgreSQL knows who asks, and forgets it with the answer.
+            async with self._connection.pipeline():
+                telling = self._connection.cursor(row_factory=rows.tuple_row)
+                await telling.execute(TELL.text, TELL.bind(self._asker.values()), prepare=True)
+                return await cursor.execute(statement.text, statement.bind(values), prepare=True)
         finally:
             alarm.cancel()
 
@@ -176,7 +186,7 @@ class Database:
                 self._joined = {key: joined for key, joined in self._joined.items() if joined.is_busy}
             is_final = functools.partial(_is_final, statement)
             joined = self._joined[alike] = Joined(statement, self._run_joined, is_final=is_final)
-        return await joined.call(values)
+        return await joined.call({**values, _ASKER: present()})
 
     async def _run_joined(
         self,
@@ -185,9 +195,11 @@ class Database:
         is_alone: bool,  # noqa: FBT001 - called by Joined only
     ) -> Mapping[int, list[Any]]:
         assert statement.together is not None, "a statement for several calls"
+        asker = all_of([cast("Asker", call[_ASKER]) for call in calls])
         values: dict[str, object] = {
             name: calls[0][name] if name in statement.together.alike_by else [call[name] for call in calls]
             for name in calls[0]
+            if name != _ASKER
         }
         if LOCK_TIMEOUT in statement.parameters:
             values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
@@ -196,36 +208,36 @@ class Database:
             return await session.placed(statement, values)
 
         if is_alone:
-            return await (self._attempt_write(work) if statement.is_write else self._attempt_read(work))
-        async with self._session() as session:
+            return await (self._attempt_write(work, asker) if statement.is_write else self._attempt_read(work, asker))
+        async with self._session(asker) as session:
             return await work(session)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Several statements that all hold or none; committed when the block ends."""
-        async with self._session() as session, session._connection.transaction():  # noqa: SLF001 - one pair
+        async with self._session(present()) as session, session._connection.transaction():  # noqa: SLF001 - one pair
             yield session
 
     async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
         if not statement.is_write:
-            return await self._attempt_read(work)
+            return await self._attempt_read(work, present())
         # A client that hangs up must not cancel a write: psycopg would ask PostgreSQL to stop it, and a COMMIT that
         # is stopped while it waits for a standby is kept here and lost at failover.
-        return await asyncio.shield(asyncio.ensure_future(self._attempt_write(work)))
+        return await asyncio.shield(asyncio.ensure_future(self._attempt_write(work, present())))
 
-    async def _attempt_read(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+    async def _attempt_read(self, work: Callable[[Session], Awaitable[Result]], asker: Asker) -> Result:
         try:
-            async with self._session() as session:
+            async with self._session(asker) as session:
                 return await work(session)
         except ConnectionLost:
             # Reading twice is harmless, and the first connection may have been dead for hours.
-            async with self._session() as session:
+            async with self._session(asker) as session:
                 return await work(session)
 
-    async def _attempt_write(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+    async def _attempt_write(self, work: Callable[[Session], Awaitable[Result]], asker: Asker) -> Result:
         for tries_left in reversed(range(TRIES_MAX)):
             try:
-                async with self._session() as session:
+                async with self._session(asker) as session:
                     return await work(session)
             except Unavailable as error:
                 cause = error.__cause__
@@ -236,10 +248,10 @@ class Database:
         raise AssertionError("the last try returns or raises")
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
+    async def _session(self, asker: Asker) -> AsyncIterator[Session]:
         connection = await self._connection()
         try:
-            yield Session(connection)
+            yield Session(connection, asker)
             if connection.outcome_is_unknown:
                 await connection.close()
                 raise ConnectionLost

@@ -13,6 +13,9 @@ metadata = MetaData(
     }
 )
 
+# Of a table, in its `info`: row-level security decides by who asks.
+PERSONAL = "personal"
+
 Instant = DateTime(timezone=True)
 
 
@@ -21,4 +24,4 @@ def clinic_id() -> Column[int]:
     return Column("clinic_id", Integer, primary_key=True, autoincrement=False)
 
 
-__all__ = ["Instant", "Text", "Uuid", "clinic_id", "metadata"]
+__all__ = ["PERSONAL", "Instant", "Text", "Uuid", "clinic_id", "metadata"]

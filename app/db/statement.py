@@ -15,6 +15,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Subquery,
+    Table,
     bindparam,
     column,
     func,
@@ -24,9 +25,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import Text, TypeEngine
+
+from app.db.schema import PERSONAL
 
 Row = TypeVar("Row")
 
@@ -61,6 +65,8 @@ class Statement(Generic[Row]):
     defaults: Mapping[str, Any]
     processors: Mapping[str, Callable[[Any], Any]]
     is_write: bool
+    # Whether it touches rows that are somebody's: then PostgreSQL is told on whose behalf it runs.
+    is_personal: bool = True
     # `None` if it is for one call at a time.
     together: "Together | None" = None
 
@@ -79,11 +85,13 @@ def compiled(
     row: Callable[..., Row],
     *,
     is_write: bool = False,
+    is_personal: bool | None = None,
     together: Together | None = None,
 ) -> Statement[Row]:
     """`query` as a `Statement` whose columns are given to `row` by position.
 
-    With `together` it is over `calls()`: it answers any number of calls at once, and its first column is their place.
+    It is personal if a table that it names is, unless it says otherwise. With `together` it is over `calls()`: it
+    answers any number of calls at once, and its first column is their place.
     """
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
@@ -107,8 +115,16 @@ def compiled(
         defaults={name: bind.value for name, bind in binds.items() if not bind.required},
         processors=processors,
         is_write=is_write,
+        is_personal=_is_personal(query) if is_personal is None else is_personal,
         together=together,
     )
+
+
+def _is_personal(query: ClauseElement) -> bool:
+    found: list[object] = []
+    visitors.traverse(query, {}, {"table": found.append, "insert": found.append, "update": found.append})
+    tables = [getattr(one, "table", one) for one in found]
+    return any(isinstance(table, Table) and table.info.get(PERSONAL) for table in tables)
 
 
 def calls(**parameters: TypeEngine[Any]) -> Subquery:

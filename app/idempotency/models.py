@@ -3,7 +3,7 @@
 from sqlalchemy import Column, Index, LargeBinary, Table, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -18,4 +18,5 @@ idempotency_keys = Table(
     Column("outcome", JSONB),
     # The keys that may expire: those that a record keeps. Refused ones stay, and are not in the way here.
     Index("ix_idempotency_keys_created_at_recorded", "created_at", postgresql_where=text("outcome IS NULL")),
+    info={PERSONAL: True},
 )

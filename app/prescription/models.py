@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
 prescriptions = Table(
     "prescriptions",
@@ -29,4 +29,5 @@ prescriptions = Table(
     CheckConstraint("consultation_status = 'completed'", name="consultation_status"),
     Index("ix_prescriptions_clinic_id_patient_id_id", "clinic_id", "patient_id", "id"),
     Index("ix_prescriptions_clinic_id_doctor_id_id", "clinic_id", "doctor_id", "id"),
+    info={PERSONAL: True},
 )

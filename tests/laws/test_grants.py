@@ -16,6 +16,7 @@ TABLES = {
     "alembic_version": {READ},
     "clinics": {READ, ADD},
     "users": {READ, ADD},
+    "doctors": {READ},
     "sessions": {READ, ADD, REMOVE},
     "refresh_tokens": {READ, ADD, REMOVE},
     "revocations": {READ, ADD, REMOVE},

@@ -1,10 +1,10 @@
 """The CTE that makes a command depend on who is calling, in the very statement that acts."""
 
-from sqlalchemy import CTE, ColumnElement, FromClause, and_, bindparam, select
+from sqlalchemy import CTE, ColumnElement, FromClause, bindparam, select
 
 from app.db.schema import Uuid
 from app.db.statement import constant
-from app.identity.users.models import users
+from app.identity.users.models import doctors, users
 
 
 def active_user(role: str, *, user_id: str = "actor_id") -> CTE:
@@ -36,14 +36,14 @@ def active_patients(wish: FromClause) -> CTE:
 
 
 def is_active_doctor(clinic_id: ColumnElement[int], doctor_id: ColumnElement[object]) -> ColumnElement[bool]:
-    """Whether the user is a doctor who works at present; null if there is no such user.
+    """Whether the doctor works at present; null if there is no such doctor.
 
     A value and not an EXISTS, which the planner would turn into a join: of a guess that a window holds few slots it
     makes one of all slots with all doctors, and sorts the result.
     """
     return (
-        select(and_(users.c.role == constant("doctor"), users.c.is_active))
-        .where(users.c.clinic_id == clinic_id, users.c.id == doctor_id)
-        .correlate_except(users)
+        select(doctors.c.is_active)
+        .where(doctors.c.clinic_id == clinic_id, doctors.c.id == doctor_id)
+        .correlate_except(doctors)
         .scalar_subquery()
     )

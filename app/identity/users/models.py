@@ -7,6 +7,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    MetaData,
     Table,
     UniqueConstraint,
     func,
@@ -14,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
 clinics = Table(
     "clinics",
@@ -74,4 +75,17 @@ users = Table(
         postgresql_where=_IS_WORKING_DOCTOR,
     ),
     Index("ix_users_clinic_id_id_inactive", "clinic_id", "id", postgresql_where=text("NOT is_active")),
+    info={PERSONAL: True},
+)
+
+# The view of what everybody in a clinic may know of its doctors: who is no admin sees nobody else's row of `users`.
+doctors = Table(
+    "doctors",
+    # No table of the migrations'.
+    MetaData(),
+    Column("clinic_id", Integer),
+    Column("id", Uuid),
+    Column("full_name", Text),
+    Column("specialty", Text),
+    Column("is_active", Boolean),
 )

@@ -28,7 +28,7 @@ from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
 from app.identity.revocations.clauses import end_sessions, revoke_sessions, void_older_tokens
 from app.identity.sessions.models import sessions
-from app.identity.users.models import clinics, users
+from app.identity.users.models import clinics, doctors, users
 from app.identity.users.rules import User
 
 PUBLIC = [users.c[name] for name in User.__dataclass_fields__]
@@ -164,15 +164,15 @@ def users_of_clinic(given: frozenset[str]) -> Statement[User]:
     return compiled("users_of_clinic", query, User)
 
 
-_IS_DOCTOR = and_(_CLINIC, users.c.role == constant("doctor"), users.c.is_active)
-_DOCTOR_COLUMNS = [users.c.id, users.c.full_name, users.c.specialty]
+_WORKS_HERE = and_(doctors.c.clinic_id == bindparam("clinic_id"), doctors.c.is_active)
+_DOCTOR_COLUMNS = [doctors.c.id, doctors.c.full_name, doctors.c.specialty]
 _DOCTOR_FILTERS = {
-    "specialty": func.lower(users.c.specialty) == func.lower(bindparam("specialty", type_=Text)),
+    "specialty": func.lower(doctors.c.specialty) == func.lower(bindparam("specialty", type_=Text)),
     # As the index of trigrams has it …
-    "q": func.lower(users.c.full_name).contains(func.lower(bindparam("q", type_=Text)), escape="\\"),
+    "q": func.lower(doctors.c.full_name).contains(func.lower(bindparam("q", type_=Text)), escape="\\"),
     # … and for a text without a trigram the same, but not for that index, which would be read to its end.
-    "short_q": func.strpos(func.lower(users.c.full_name), func.lower(bindparam("short_q", type_=Text))) > 0,
-    "after_name": tuple_(users.c.full_name, users.c.id)
+    "short_q": func.strpos(func.lower(doctors.c.full_name), func.lower(bindparam("short_q", type_=Text))) > 0,
+    "after_name": tuple_(doctors.c.full_name, doctors.c.id)
     > tuple_(bindparam("after_name", type_=Text), bindparam("after_id", type_=Uuid)),
 }
 
@@ -182,8 +182,8 @@ def active_doctors(given: frozenset[str]) -> Statement[Doctor]:
     """The clinic's active doctors that match the given filters, by name."""
     query = (
         select(*_DOCTOR_COLUMNS)
-        .where(_IS_DOCTOR, *(_DOCTOR_FILTERS[name] for name in sorted(given)))
-        .order_by(users.c.full_name, users.c.id)
+        .where(_WORKS_HERE, *(_DOCTOR_FILTERS[name] for name in sorted(given)))
+        .order_by(doctors.c.full_name, doctors.c.id)
         .limit(bindparam("rows"))
     )
     return compiled("active_doctors", query, Doctor)
@@ -191,7 +191,7 @@ def active_doctors(given: frozenset[str]) -> Statement[Doctor]:
 
 ACTIVE_DOCTOR = compiled(
     "active_doctor",
-    select(*_DOCTOR_COLUMNS).where(_IS_DOCTOR, users.c.id == bindparam("id", type_=Uuid)),
+    select(*_DOCTOR_COLUMNS).where(_WORKS_HERE, doctors.c.id == bindparam("id", type_=Uuid)),
     Doctor,
 )
 

@@ -1,0 +1,159 @@
+"""Row-level security: with every check in Python taken out, PostgreSQL still refuses (docs/decisions/0015)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from app.identity import guard
+from tests.cast import Clinic, Person, fresh_key, iso, prescription_for, some_time
+from tests.laws.test_every_route_is_guarded import WRONG_ROLES, named
+from tests.prescription.test_post_prescriptions import held_consultation
+
+TABLES = ("consultations", "prescriptions", "audit_logs", "idempotency_keys", "users")
+PEOPLE = ("amara", "dora", "dev", "paul", "petra")
+
+
+@pytest.fixture
+def records(clinic: Clinic) -> Clinic:
+    """A clinic in which Dora has held a consultation with Paul, and prescribed."""
+    assert all(getattr(clinic, name).id for name in PEOPLE)
+    clinic.dora.prescribes(held_consultation(clinic), expect=201)
+    return clinic
+
+
+def tell(connection: psycopg.Connection, role: str, clinic_id: int | str = "", actor: str = "") -> None:
+    for name, value in (("role", role), ("clinic", str(clinic_id)), ("actors", f"{{{actor}}}")):
+        connection.execute("SELECT set_config(%s, %s, false)", [f"telemed.{name}", value])
+
+
+def seen(connection: psycopg.Connection, clinic: Clinic) -> dict[str, int]:
+    counts = {}
+    for table in TABLES:
+        row = connection.execute(f"SELECT count(*) FROM {table} WHERE clinic_id = %s", [clinic.id]).fetchone()
+        assert row is not None
+        counts[table] = row[0]
+    return counts
+
+
+def test_each_sees_their_own_and_admins_see_the_clinic(records: Clinic, as_application: psycopg.Connection) -> None:
+    everything = {**seen(as_application, records)}
+    assert everything["consultations"] == everything["prescriptions"] == 1
+    assert everything["users"] == len(PEOPLE)
+
+    def sees(person: Person, role: str) -> dict[str, int]:
+        tell(as_application, role, records.id, person.id)
+        return seen(as_application, records)
+
+    none = dict.fromkeys(TABLES, 0)
+    own = {**none, "consultations": 1, "prescriptions": 1}
+    assert sees(records.paul, "patient") == {**own, "idempotency_keys": 1, "users": 1}
+    assert sees(records.petra, "patient") == {**none, "users": 1}
+    assert sees(records.dora, "doctor") == {**own, "idempotency_keys": 1, "users": 1}
+    assert sees(records.dev, "doctor") == {**none, "users": 1}
+    assert sees(records.amara, "admin") == {**everything, "prescriptions": 0, "idempotency_keys": 0}
+
+
+def test_another_clinic_sees_nothing_but_who_works_here(
+    records: Clinic, elsewhere: Clinic, as_application: psycopg.Connection
+) -> None:
+    for person, role in ((elsewhere.amara, "admin"), (elsewhere.dora, "doctor"), (elsewhere.paul, "patient")):
+        tell(as_application, role, elsewhere.id, person.id)
+        assert seen(as_application, records) == dict.fromkeys(TABLES, 0)
+
+
+def test_who_is_not_told_sees_nothing(records: Clinic, database_url: str) -> None:
+    with psycopg.connect(database_url, options="-c role=telemed_app") as connection:
+        assert seen(connection, records) == dict.fromkeys(TABLES, 0)
+
+
+def refused(connection: psycopg.Connection, statement: str, *values: object) -> bool:
+    """Whether PostgreSQL says no, or finds no row to change."""
+    try:
+        return connection.execute(statement, values).rowcount == 0
+    except psycopg.errors.InsufficientPrivilege:
+        return True
+
+
+def test_nobody_changes_what_is_not_theirs(records: Clinic, as_application: psycopg.Connection) -> None:
+    held = records.petra.has_booked(records.dora.offers())
+    slot = records.dora.offers()
+    complete = "UPDATE consultations SET status = 'completed', completed_at = now() WHERE id = %s"
+    withdraw = "UPDATE availability_slots SET status = 'withdrawn' WHERE id = %s"
+    promote = "UPDATE users SET role = 'admin', specialty = NULL WHERE id = %s"
+    rename = "UPDATE users SET full_name = 'Somebody Else' WHERE id = %s"
+    for person, role in ((records.paul, "patient"), (records.dev, "doctor")):
+        tell(as_application, role, records.id, person.id)
+        assert refused(as_application, complete, held["id"])
+        assert refused(as_application, withdraw, slot["id"])
+        assert refused(as_application, promote, person.id)
+        assert refused(as_application, rename, records.petra.id)
+    tell(as_application, "patient", records.id, records.petra.id)
+    assert refused(as_application, complete, held["id"])
+    tell(as_application, "admin", records.id, records.amara.id)
+    assert refused(as_application, complete, held["id"])
+
+
+def test_nobody_books_or_prescribes_in_anothers_name(records: Clinic, as_application: psycopg.Connection) -> None:
+    slot = records.dora.offers()
+    book = (
+        "INSERT INTO consultations (clinic_id, id, slot_id, doctor_id, patient_id, starts_at, ends_at, idempotency_key)"
+        " SELECT clinic_id, gen_random_uuid(), id, doctor_id, %s, starts_at, ends_at, 'some-key'"
+        " FROM availability_slots WHERE id = %s"
+    )
+    for person, role in ((records.petra, "patient"), (records.dora, "doctor"), (records.amara, "admin")):
+        tell(as_application, role, records.id, person.id)
+        assert refused(as_application, book, records.paul.id, slot["id"])
+
+
+def requests(clinic: Clinic) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
+    """A request that would do something, for each route that some role may not call."""
+    times = {"starts_at": iso(start := some_time()), "ends_at": iso(start.replace(minute=30))}
+    user = {"email": "mallory@clinic.test", "password": "plum-tractor-candle", "full_name": "M", "role": "admin"}
+    return {
+        ("POST", "/users/"): lambda: {"path": "/users/", "json": user},
+        ("GET", "/users/"): lambda: {"path": "/users/"},
+        ("PATCH", "/users/{id}"): lambda: {"path": f"/users/{clinic.petra.id}", "json": {"full_name": "Mallory"}},
+        ("POST", "/availability/"): lambda: {"path": "/availability/", "json": times},
+        ("POST", "/availability/bulk"): lambda: {"path": "/availability/bulk", "json": {"slots": [times]}},
+        ("DELETE", "/availability/{id}"): lambda: {"path": f"/availability/{clinic.dora.offers()['id']}"},
+        ("POST", "/bookings/"): lambda: {
+            "path": "/bookings/",
+            "json": {"slot_id": clinic.dora.offers()["id"]},
+            "key": fresh_key(),
+        },
+        ("GET", "/consultations/my"): lambda: {"path": "/consultations/my"},
+        ("GET", "/consultations/"): lambda: {"path": "/consultations/"},
+        ("POST", "/prescriptions/"): lambda: {
+            "path": "/prescriptions/",
+            "json": prescription_for(held_consultation(clinic)["id"]),
+            "key": fresh_key(),
+        },
+        ("GET", "/prescriptions/my"): lambda: {"path": "/prescriptions/my"},
+        ("GET", "/prescriptions/{id}"): lambda: {
+            "path": f"/prescriptions/{clinic.dora.gets('/prescriptions/my').json()['items'][0]['id']}"
+        },
+        ("GET", "/audit-logs/"): lambda: {"path": "/audit-logs/"},
+    }
+
+
+@pytest.mark.parametrize(("method", "path", "role"), named(WRONG_ROLES))
+def test_without_the_gate_the_database_stops_the_wrong_role(
+    records: Clinic, monkeypatch: pytest.MonkeyPatch, method: str, path: str, role: str
+) -> None:
+    """A role is let in that the gate would have refused: nothing is done, and no record of another person is told."""
+    person = records.hires(f"mallory-{role}", role=role)
+    before = records.amara.gets("/users/", expect=200).json()["items"]
+    request = requests(records)[method, path]()
+    with monkeypatch.context() as patched:
+        patched.setattr(guard, "may", lambda *_: True)
+        answer = records.client.request(
+            method,
+            request["path"],
+            json=request.get("json"),
+            headers={"authorization": f"Bearer {person.token}", "idempotency-key": request.get("key", fresh_key())},
+        )
+    told = answer.json().get("items", [answer.json()]) if answer.is_success and answer.content else []
+    assert [item for item in told if item.get("id") != person.id] == [], answer.text
+    assert records.amara.gets("/users/", expect=200).json()["items"] == before
