@@ -69,7 +69,7 @@ CREATE POLICY own ON idempotency_keys USING ({IS_SYSTEM} OR ({IN_CLINIC} AND use
 ALTER TABLE audit_logs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY seen ON audit_logs FOR SELECT USING ({IS_SYSTEM} OR ({IN_CLINIC} AND {ROLE} = 'admin'));
 CREATE POLICY added ON audit_logs FOR INSERT WITH CHECK (true);
-"""
+"""  # noqa: S608 - constants of this page
 
 DOWNGRADE = """
 DROP POLICY seen ON consultations;
