@@ -20,7 +20,7 @@ import psycopg
 import psycopg_pool
 from psycopg import rows
 
-from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
+from app.db.errors import ConnectionLost, is_connection_lost, is_out_of_order, is_retryable, translated
 from app.db.joined import Joined
 from app.db.statement import LOCK_TIMEOUT, Statement, Together
 from app.kit.errors import Unavailable
@@ -48,6 +48,8 @@ QUEUE_STANDS_STILL_S = 1
 RECONNECT_GIVE_UP_S = 1
 # A restart of PostgreSQL breaks all connections at once; one sweep is enough for them.
 REPLACE_PAUSE_S = 1
+# A full disk refuses every request, and the log may be on it.
+TELL_PAUSE_S = 1
 TRIES_MAX = 3
 RETRY_PAUSE_S = 0.02
 
@@ -115,6 +117,7 @@ class Database:
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
+        self._told_at = float("-inf")
         self._pool = psycopg_pool.AsyncConnectionPool(
             url,
             connection_class=_Connection,
@@ -243,6 +246,8 @@ class Database:
         except psycopg.Error as error:
             if is_connection_lost(error):
                 await self._replace_connections()
+            if is_out_of_order(error):
+                self._tell_out_of_order(error)
             raised = translated(error)
             if raised is error:
                 raise
@@ -274,6 +279,12 @@ class Database:
         if now - self._replaced_at > REPLACE_PAUSE_S:
             self._replaced_at = now
             await self._pool.drain()
+
+    def _tell_out_of_order(self, error: psycopg.Error) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > TELL_PAUSE_S:
+            self._told_at = now
+            _log.error("database has no room or no working disk", sqlstate=error.sqlstate)
 
     async def _note_down(self, _pool: object) -> None:
         if not self._is_down:
