@@ -1,0 +1,42 @@
+"""The wire to PostgreSQL breaks: `make proof ARGS="cuts"` breaks it at every message, in every way."""
+
+import asyncio
+
+import pytest
+
+from tests.failure import deeds, house
+from tests.failure.conftest import InHouse
+from tests.failure.deeds import Make, Story
+from tests.failure.house import House
+from tests.failure.wire import BLACKHOLE, DELAY, Fault
+from tests.proof.cuts import ANSWER_S_MAX, CUTS, DEFINITE_S_MAX
+from tests.proof.figures import missed
+
+SYNC, QUERY = "S", "Q"
+
+
+async def broken_at(at: House, make: Make, fault: Fault) -> Story:
+    """Whoever asked while the wire broke, and then again until there was an answer."""
+    story = Story(await make(at.world))
+    await at.with_fresh_connections()
+    at.wire.fault = fault
+    async with asyncio.timeout(ANSWER_S_MAX):
+        first = await story.ask(at.ask)
+    assert fault.is_done
+    assert first is not None
+    assert (first.status, first.code) == (503, "unavailable")
+    await story.ask_until_definite(at.ask, within_s=DEFINITE_S_MAX)
+    return story
+
+
+def test_locks_behind_a_wire_that_died_within_a_statement_are_given_back(in_a_house: InHouse) -> None:
+    async def story(at: House) -> None:
+        if not await at.knows_transaction_timeout():
+            pytest.skip("PostgreSQL 15 and 16 hear from the kernel that a client is gone; no test can wait for that")
+        last = Fault(1, BLACKHOLE, lambda message: house.of_a_request(message) and message.kind == SYNC)
+        told = await broken_at(at, deeds.book, last)
+        assert not told.broken(at.world)
+
+    in_a_house(story)
+
+
