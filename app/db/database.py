@@ -215,8 +215,12 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Several statements that all hold or none; committed when the block ends."""
-        async with self._session() as session, session._connection.transaction():  # noqa: SLF001 - one pair
-            yield session
+        async with self._session() as session:
+            connection = session._connection  # noqa: SLF001 - one pair
+            # BEGIN, COMMIT and ROLLBACK wait for an answer as well.
+            with connection.answers_in_time():
+                async with connection.transaction():
+                    yield session
 
     async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
         if not statement.is_write:

@@ -29,6 +29,16 @@ async def broken_at(at: House, make: Make, fault: Fault) -> Story:
     return story
 
 
+@pytest.mark.parametrize("command", ["BEGIN", "COMMIT"])
+def test_transaction_whose_begin_or_commit_is_swallowed_is_503_in_time(in_a_house: InHouse, command: str) -> None:
+    async def story(at: House) -> None:
+        fault = Fault(0, BLACKHOLE, lambda message: message.statement == command and message.kind == QUERY)
+        told = await broken_at(at, deeds.refresh, fault)
+        assert not told.broken(at.world)
+
+    in_a_house(story)
+
+
 def test_locks_behind_a_wire_that_died_within_a_statement_are_given_back(in_a_house: InHouse) -> None:
     async def story(at: House) -> None:
         if not await at.knows_transaction_timeout():
