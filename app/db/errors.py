@@ -12,6 +12,10 @@ _CONNECTION_LOST = (
     sqlstate.CrashShutdown,
     sqlstate.CannotConnectNow,
     sqlstate.ReadOnlySqlTransaction,
+    # It waited for us for too long: this process, or the wire, stood still. The transaction is rolled back.
+    sqlstate.IdleInTransactionSessionTimeout,
+    sqlstate.TransactionTimeout,
+    sqlstate.IdleSessionTimeout,
 )
 # Class 53, insufficient resources: a full disk, no memory, no connection. Class 58: the disk does not work. They pass,
 # or somebody mends them; nothing was kept. psycopg has a class of its own for each code of them, not one for all.

@@ -50,3 +50,11 @@ def test_locks_behind_a_wire_that_died_within_a_statement_are_given_back(in_a_ho
     in_a_house(story)
 
 
+def test_process_that_stood_still_within_a_transaction_is_503(in_a_house: InHouse) -> None:
+    async def story(at: House) -> None:
+        # The first statement after BEGIN: it is asked, but PostgreSQL has given up waiting for it when it arrives.
+        late = Fault(0, DELAY, lambda message: house.of_a_request(message) and message.kind == "P", delay_s=0.9)
+        told = await broken_at(at, deeds.refresh, late)
+        assert not told.broken(at.world)
+
+    in_a_house(story)
