@@ -1,6 +1,7 @@
 """`telemed serve` as its users run it: a process, a port, a data folder."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -148,12 +149,19 @@ class Served:
     def errors_logged(self) -> list[str]:
         """What looks like a bug in the log: errors of ours, tracebacks of anybody."""
         said = self.log.read_text(errors="replace").splitlines()
-        return [line for line in said if '"level": "error"' in line or line.startswith("Traceback")]
+        return [line for line in said if _is_error(line) or line.startswith("Traceback")]
 
     def _has_ended(self) -> bool:
         assert self.process is not None
         if self.process.poll() is not None:
             raise AssertionError(f"telemed serve ended:\n{self.log.read_text(errors='replace')[-2000:]}")
+        return False
+
+
+def _is_error(line: str) -> bool:
+    try:
+        return bool(json.loads(line)["level"] == "error")
+    except (ValueError, KeyError, TypeError):
         return False
 
 
