@@ -12,8 +12,8 @@ from app.db import database
 from app.db.database import Database
 from app.main import create_app
 from tests.conftest import settings_for
-from tests.failure.deeds import World
 from tests.failure.protocol import GOODBYE, STARTUP, Message
+from tests.failure.story import World
 from tests.failure.wire import Fault, Wire
 from tests.proof.served import SECRET_KEY
 from tests.proof.town import Town

@@ -6,8 +6,8 @@ import pytest
 
 from tests.failure import deeds, house
 from tests.failure.conftest import InHouse
-from tests.failure.deeds import Make, Story
 from tests.failure.house import House
+from tests.failure.story import Make, Story
 from tests.failure.wire import BLACKHOLE, DELAY, Fault
 from tests.proof.cuts import ANSWER_S_MAX, CUTS, DEFINITE_S_MAX
 from tests.proof.figures import missed
@@ -27,6 +27,10 @@ async def broken_at(at: House, make: Make, fault: Fault) -> Story:
     assert (first.status, first.code) == (503, "unavailable")
     await story.ask_until_definite(at.ask, within_s=DEFINITE_S_MAX)
     return story
+
+
+def test_wire_that_breaks_anywhere_loses_and_doubles_nothing(database_url: str) -> None:
+    assert not missed(CUTS.figures(is_short=True, url=database_url))
 
 
 @pytest.mark.parametrize("command", ["BEGIN", "COMMIT"])

@@ -96,8 +96,10 @@ class Wire:
         self._number += 1
         link = _Link(self, self._number, (reader, writer), server)
         self._links.add(link)
-        await link.run()
-        self._links.discard(link)
+        try:
+            await link.run()
+        finally:
+            self._links.discard(link)
 
 
 _Side = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -115,9 +117,11 @@ class _Link:
 
     async def run(self) -> None:
         """Pass on, until one side has left or the wire is cut."""
-        await asyncio.gather(self._pump(is_from_client=True), self._pump(is_from_client=False))
-        self.end()
-        self.over.set()
+        try:
+            await asyncio.gather(self._pump(is_from_client=True), self._pump(is_from_client=False))
+        finally:
+            self.end()
+            self.over.set()
 
     def end(self, *, reset: bool = False) -> None:
         """Cut it, for both sides."""
@@ -139,6 +143,8 @@ class _Link:
                     # Nothing of interest may happen, but the conversation must be followed.
                     for kind, content in framer.feed(data):
                         self._read(kind, content, is_from_client=is_from_client)
+                    if writer.is_closing():
+                        break
                     writer.write(data)
                 else:
                     for kind, content in framer.feed(data):

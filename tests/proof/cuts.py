@@ -13,9 +13,9 @@ from pathlib import Path
 
 from app.db import embedded, migrate
 from tests.failure import deeds, house
-from tests.failure.deeds import Make, Story
 from tests.failure.house import House
 from tests.failure.protocol import Message
+from tests.failure.story import Make, Story
 from tests.failure.wire import BLACKHOLE, CUT, RESET, TORN
 from tests.proof import checker
 from tests.proof.figures import Figure, Scenario, at_most, exactly, none, told
@@ -27,6 +27,7 @@ HOUSES = 6
 ANSWER_S_MAX = 6.5
 # Somebody who asks again and again: what a black hole holds is let go after 0.6 s, and found out after 1 s.
 DEFINITE_S_MAX = 20.0
+TRIES_MAX = 10
 # The conversation before the first statement is not the request's, but the request waits for it.
 STARTUP = "(startup)"
 
@@ -116,8 +117,9 @@ def _of_one_link(recorded: list[Message]) -> list[Message]:
 
 async def _work(at: House, points: Iterator[Point], found: Found) -> None:
     for point in points:
-        # The pool may have been busy with its own repairs: then the request took a connection that knew it already.
-        for _ in range(3):
+        # The pool may be busy with its own repairs, or the machine with other things for longer than our short time-outs
+        # allow: then the request ended before it came to this message.
+        for _ in range(TRIES_MAX):
             if await _try(at, point, found):
                 break
         else:
