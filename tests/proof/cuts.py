@@ -117,8 +117,8 @@ def _of_one_link(recorded: list[Message]) -> list[Message]:
 
 async def _work(at: House, points: Iterator[Point], found: Found) -> None:
     for point in points:
-        # The pool may be busy with its own repairs, or the machine with other things for longer than our short time-outs
-        # allow: then the request ended before it came to this message.
+        # The pool may be busy with its own repairs, or the machine with other things for longer than our short
+        # time-outs allow: then the request ended before it came to this message.
         for _ in range(TRIES_MAX):
             if await _try(at, point, found):
                 break
@@ -165,4 +165,4 @@ def _figures(found: Found, points: list[Point]) -> list[Figure]:
     ]
 
 
-CUTS = Scenario("cuts", cuts, short={"ways": WAYS, "every": 24}, full={"ways": WAYS, "every": 1})
+CUTS = Scenario("cuts", cuts, short={"ways": WAYS, "every": 36}, full={"ways": WAYS, "every": 1})

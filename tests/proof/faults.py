@@ -62,6 +62,7 @@ async def _storm(
             writers.ports.extend(ports)
             breaker = Breaker(database, nursery, wire, writers, replicas, random.Random(f"{seed}-breaker"))
             started = time.monotonic()
+            writers.tale.begins()
             async with asyncio.TaskGroup() as tasks:
                 breaking = tasks.create_task(breaker.run(counts))
                 tasks.create_task(_tell(writers, breaker, started))
@@ -120,9 +121,9 @@ FAULTS = Scenario(
     "faults",
     faults,
     short={
-        "writes": 400,
+        "writes": 300,
         "counts": {
-            "kill -9 of an API process": 6,
+            "kill -9 of an API process": 4,
             "kill -9 of PostgreSQL": 1,
             "all wires cut": 1,
             "a wire cut": 2,

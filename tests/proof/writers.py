@@ -42,6 +42,10 @@ class Tale:
     def writes(self) -> int:
         return len(self.booked) + len(self.cancelled) + len(self.completed) + len(self.prescribed)
 
+    def begins(self) -> None:
+        """From now on silence counts."""
+        self._last_at = time.monotonic()
+
     def is_told(self) -> None:
         now = time.monotonic()
         self.longest_silence_s = max(self.longest_silence_s, now - self._last_at)
