@@ -11,8 +11,8 @@ import os
 import random
 import socket
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import starmap
 from typing import Any, TypeVar, cast
 
@@ -21,7 +21,7 @@ import psycopg_pool
 from psycopg import rows
 
 from app.db.asker import TELL, Asker, all_of, present
-from app.db.errors import ConnectionLost, is_connection_lost, is_retryable, translated
+from app.db.errors import ConnectionLost, is_connection_lost, is_out_of_order, is_retryable, translated
 from app.db.joined import Joined
 from app.db.statement import LOCK_TIMEOUT, Statement, Together
 from app.kit.errors import Unavailable
@@ -40,6 +40,11 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 3
 # The server ends a statement after 5 s; past that only a dead wire keeps us waiting.
 ANSWER_TIMEOUT_S = 8
+# When we have given up. A wire that dies between a statement and its end leaves a session that waits for us with its
+# locks in hand, and none of the limits above is counted then.
+TRANSACTION_TIMEOUT_MS = 8_000
+# PostgreSQL 15 and 16 know no such limit: of a client that is gone they hear from the kernel, by default in two hours.
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_COUNT = 10, 5, 3
 # A thousand clients on one slot are served from 16 connections in 2 s on two cores; nobody waits longer than this.
 QUEUE_S = 10
 # A queue for connections in which nobody was served for so long does not move: the database is away, or all
@@ -49,12 +54,15 @@ QUEUE_STANDS_STILL_S = 1
 RECONNECT_GIVE_UP_S = 1
 # A restart of PostgreSQL breaks all connections at once; one sweep is enough for them.
 REPLACE_PAUSE_S = 1
+# A full disk refuses every request, and the log may be on it.
+TELL_PAUSE_S = 1
 TRIES_MAX = 3
 RETRY_PAUSE_S = 0.02
 
 # Comes along with a call's values, from its own context to the one in which the calls of many are run.
 _ASKER = " asker"
 _SYNC_REPLICATION_CANCELED = "01000"
+_KNOWS_TRANSACTION_TIMEOUT = 170_000
 _log = logs.logger("db")
 
 
@@ -62,6 +70,15 @@ class _Connection(psycopg.AsyncConnection[Any]):
     """A connection that remembers a warning which makes the outcome of a COMMIT unknown."""
 
     outcome_is_unknown = False
+
+    @contextmanager
+    def answers_in_time(self) -> Iterator[None]:
+        """Who waits in this block for longer than `ANSWER_TIMEOUT_S` learns that the connection is lost."""
+        alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self.cut)
+        try:
+            yield
+        finally:
+            alarm.cancel()
 
     def cut(self) -> None:
         """End the wire under whoever waits for an answer, who then learns that the connection is lost.
@@ -104,8 +121,7 @@ class Session:
         context.count_statement()
         # Plain tuples: a row factory of psycopg's would cost a call of Python's for each row.
         cursor = self._connection.cursor(row_factory=rows.tuple_row)
-        alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self._connection.cut)
-        try:
+        with self._connection.answers_in_time():
             if not statement.is_personal:
                 return await cursor.execute(statement.text, statement.bind(values), prepare=True)
             # One flight, and one transaction: PostgreSQL knows who asks, and forgets it with the answer.
@@ -113,8 +129,6 @@ class Session:
                 telling = self._connection.cursor(row_factory=rows.tuple_row)
                 await telling.execute(TELL.text, TELL.bind(self._asker.values()), prepare=True)
                 return await cursor.execute(statement.text, statement.bind(values), prepare=True)
-        finally:
-            alarm.cancel()
 
 
 class Database:
@@ -128,6 +142,7 @@ class Database:
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
+        self._told_at = float("-inf")
         self._pool = psycopg_pool.AsyncConnectionPool(
             url,
             connection_class=_Connection,
@@ -215,8 +230,12 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Several statements that all hold or none; committed when the block ends."""
-        async with self._session(present()) as session, session._connection.transaction():  # noqa: SLF001 - one pair
-            yield session
+        async with self._session(present()) as session:
+            connection = session._connection  # noqa: SLF001 - one pair
+            # BEGIN, COMMIT and ROLLBACK wait for an answer as well.
+            with connection.answers_in_time():
+                async with connection.transaction():
+                    yield session
 
     async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
         if not statement.is_write:
@@ -258,6 +277,8 @@ class Database:
         except psycopg.Error as error:
             if is_connection_lost(error):
                 await self._replace_connections()
+            if is_out_of_order(error):
+                self._tell_out_of_order(error)
             raised = translated(error)
             if raised is error:
                 raise
@@ -290,6 +311,12 @@ class Database:
             self._replaced_at = now
             await self._pool.drain()
 
+    def _tell_out_of_order(self, error: psycopg.Error) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > TELL_PAUSE_S:
+            self._told_at = now
+            _log.error("database has no room or no working disk", sqlstate=error.sqlstate)
+
     async def _note_down(self, _pool: object) -> None:
         if not self._is_down:
             _log.error("database cannot be reached")
@@ -314,6 +341,9 @@ def _session_options(app_role: str, told: Mapping[str, int]) -> str:
         "lock_timeout": LOCK_TIMEOUT_MS,
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        "tcp_keepalives_idle": KEEPALIVE_IDLE_S,
+        "tcp_keepalives_interval": KEEPALIVE_INTERVAL_S,
+        "tcp_keepalives_count": KEEPALIVE_COUNT,
         "timezone": "UTC",
         # Every statement has one good plan (tests/laws hold each to it), and PostgreSQL planned some anew each time.
         "plan_cache_mode": "force_generic_plan",
@@ -329,3 +359,7 @@ async def _configure(connection: _Connection) -> None:
             connection.outcome_is_unknown = True
 
     connection.add_notice_handler(note)
+    # PostgreSQL refuses a connection that asks for a setting that it does not know.
+    if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
+        with connection.answers_in_time():
+            await connection.execute(f"SET transaction_timeout = {TRANSACTION_TIMEOUT_MS}")

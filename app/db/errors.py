@@ -12,7 +12,14 @@ _CONNECTION_LOST = (
     sqlstate.CrashShutdown,
     sqlstate.CannotConnectNow,
     sqlstate.ReadOnlySqlTransaction,
+    # It waited for us for too long: this process, or the wire, stood still. The transaction is rolled back.
+    sqlstate.IdleInTransactionSessionTimeout,
+    sqlstate.TransactionTimeout,
+    sqlstate.IdleSessionTimeout,
 )
+# Class 53, insufficient resources: a full disk, no memory, no connection. Class 58: the disk does not work. They pass,
+# or somebody mends them; nothing was kept. psycopg has a class of its own for each code of them, not one for all.
+_OUT_OF_ORDER = ("53", "58")
 _RETRYABLE = (sqlstate.DeadlockDetected, sqlstate.SerializationFailure)
 
 
@@ -44,6 +51,11 @@ def is_connection_lost(error: psycopg.Error) -> bool:
     return code.startswith("08") or (isinstance(error, psycopg.OperationalError) and not code)
 
 
+def is_out_of_order(error: psycopg.Error) -> bool:
+    """Whether PostgreSQL lacks room, memory, connections or a disk that works."""
+    return (error.sqlstate or "").startswith(_OUT_OF_ORDER)
+
+
 def is_retryable(error: psycopg.Error) -> bool:
     """Whether the statement was rolled back only because of others, so that trying again is right."""
     return isinstance(error, _RETRYABLE)
@@ -55,8 +67,10 @@ def translated(error: psycopg.Error) -> Exception:
         return ConnectionLost()
     if isinstance(error, sqlstate.LockNotAvailable):
         return LockTimeout(where=error.diag.context or "")
-    if is_retryable(error) or isinstance(
-        error, (sqlstate.QueryCanceled, sqlstate.InsufficientResources, sqlstate.UndefinedTable)
+    if (
+        is_retryable(error)
+        or is_out_of_order(error)
+        or isinstance(error, (sqlstate.QueryCanceled, sqlstate.UndefinedTable))
     ):
         # UndefinedTable: the schema is not there yet; /health/ready says so, and nothing was done.
         return Unavailable()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.home import TELEMED, Home, wait_for
 from tests.cli.test_db_url import ask
-from tests.proof.served import _free_port
+from tests.proof.served import free_port
 
 
 def test_demo_is_for_the_embedded_server_only(home: Home) -> None:
@@ -28,7 +28,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def counts(demo: Home) -> str:
     # The server lives as long as a command: one statement, asked through a command that waits.
-    port = _free_port()
+    port = free_port()
     served = subprocess.Popen(
         [*TELEMED, "serve", "--port", str(port)],
         cwd=demo.folder,
@@ -53,7 +53,7 @@ def test_demo_may_be_repeated(demo: Home) -> None:
 
 
 def test_three_lines_really_book_a_slot(demo: Home) -> None:
-    port = _free_port()
+    port = free_port()
     with (demo.folder / "screen").open("wb") as screen:
         serving = subprocess.Popen(
             [*TELEMED, "demo", "--serve", "--port", str(port)], cwd=demo.folder, env=demo.environment, stdout=screen

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.cli.home import TELEMED, Home, wait_for
-from tests.proof.served import Served, _free_port
+from tests.proof.served import Served, free_port
 
 
 def test_second_serve_on_the_same_data_is_refused_in_one_line(served: Served, beside: Home) -> None:
@@ -30,7 +30,7 @@ def test_port_that_is_taken_is_told_in_one_line(home: Home, workers: str) -> Non
 
 
 def test_output_is_one_json_object_a_line_and_errors_too(tmp_path: Path) -> None:
-    home, port = Home(tmp_path), _free_port()
+    home, port = Home(tmp_path), free_port()
     with (tmp_path / "log").open("wb") as log:
         serving = subprocess.Popen(
             [*TELEMED, "serve", "--port", str(port)], cwd=tmp_path, env=home.environment, stdout=log, stderr=log

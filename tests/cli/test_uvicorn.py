@@ -16,7 +16,7 @@ from app.db.statement import Statement
 from app.main import create_app
 from tests.cli.home import Home, wait_for
 from tests.conftest import SECRET_KEY, settings_for
-from tests.proof.served import _free_port
+from tests.proof.served import free_port
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_uvicorn_sets_up_an_empty_database_and_serves(empty_database: str, tmp_p
     (tmp_path / ".env").write_text(
         f'DATABASE_URL="{empty_database}"\nSECRET_KEY={SECRET_KEY}\nALGORITHM=HS256\nACCESS_TOKEN_EXPIRE_MINUTES=60\n'
     )
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(port)]
     serving = subprocess.Popen(command, cwd=tmp_path, env=Home(tmp_path).environment)
     try:

@@ -5,15 +5,19 @@ import signal
 import sys
 import time
 
+from tests.proof.crashes import CRASHES
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
+from tests.proof.cuts import CUTS
+from tests.proof.disk import DISK
 from tests.proof.drain import DRAIN, ENDS
+from tests.proof.faults import FAULTS
 from tests.proof.figures import missed
 from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 from tests.proof.outage import LOCK, OUTAGE
 
-ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, DRAIN, ENDS, OUTAGE, LOCK, FUZZ)
+ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, CRASHES, FAULTS, DRAIN, ENDS, OUTAGE, LOCK, DISK, CUTS, FUZZ)
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
 
 

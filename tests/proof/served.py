@@ -1,6 +1,7 @@
 """`telemed serve` as its users run it: a process, a port, a data folder."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -39,7 +40,7 @@ class Served:
         self.home = home.resolve()
         self.data_dir = self.home / "data"
         self.log = self.home / "serve.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.workers = workers
         self._database_url = database_url
         self.process: subprocess.Popen[bytes] | None = None
@@ -72,7 +73,7 @@ class Served:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve", "--port", str(self.port), "--workers", str(self.workers)],
                 cwd=self.home,
-                env=self._environment(),
+                env=environment(self.data_dir, self._database_url),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -148,7 +149,7 @@ class Served:
     def errors_logged(self) -> list[str]:
         """What looks like a bug in the log: errors of ours, tracebacks of anybody."""
         said = self.log.read_text(errors="replace").splitlines()
-        return [line for line in said if '"level": "error"' in line or line.startswith("Traceback")]
+        return [line for line in said if _is_error(line) or line.startswith("Traceback")]
 
     def _has_ended(self) -> bool:
         assert self.process is not None
@@ -156,23 +157,32 @@ class Served:
             raise AssertionError(f"telemed serve ended:\n{self.log.read_text(errors='replace')[-2000:]}")
         return False
 
-    def _environment(self) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if name not in {"PEPPER", "DATABASE_URL"}}
-        environment |= {
-            "PYTHONPATH": str(ROOT),
-            "SECRET_KEY": SECRET_KEY,
-            "TELEMED_DATA_DIR": str(self.data_dir),
-            "BCRYPT_COST": "4",
-            "LOG_LEVEL": "warning",
-            "RATE_LIMITS": "off",
-            "BOOKINGS_AHEAD_MAX": "0",
-        }
-        if self._database_url is not None:
-            environment["DATABASE_URL"] = self._database_url
-        return environment
+
+def _is_error(line: str) -> bool:
+    try:
+        return bool(json.loads(line)["level"] == "error")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
-def _free_port() -> int:
+def environment(data_dir: Path, database_url: str | None = None) -> dict[str, str]:
+    """What a serving process of a proof finds in its environment."""
+    found = {name: value for name, value in os.environ.items() if name not in {"PEPPER", "DATABASE_URL"}}
+    found |= {
+        "PYTHONPATH": str(ROOT),
+        "SECRET_KEY": SECRET_KEY,
+        "TELEMED_DATA_DIR": str(data_dir),
+        "BCRYPT_COST": "4",
+        "LOG_LEVEL": "warning",
+        "RATE_LIMITS": "off",
+        "BOOKINGS_AHEAD_MAX": "0",
+    }
+    if database_url is not None:
+        found["DATABASE_URL"] = database_url
+    return found
+
+
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
