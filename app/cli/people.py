@@ -1,4 +1,4 @@
-"""`telemed clinic create`, `telemed user create` and `telemed user reset-codes`."""
+"""`telemed clinic create`, `clinic demand-second-factor`, `user create` and `user reset-codes`."""
 
 import sys
 from typing import Annotated
@@ -10,7 +10,7 @@ from app.cli.house import opened
 from app.db.database import Database
 from app.identity.mfa import service as mfa
 from app.identity.passwords import LENGTH_MAX, LENGTH_MIN, Passwords
-from app.identity.rules import DOCTOR, ROLES
+from app.identity.rules import DOCTOR, ROLES, STAFF
 from app.identity.users import rules, service
 from app.kit.errors import DomainError
 
@@ -29,6 +29,28 @@ def create_clinic(
     if clinic_id is None:
         fail(f"there is a clinic {slug!r} already.")
     out.print(f"Clinic {slug} is number {clinic_id}. Next: telemed user create EMAIL --role admin --clinic {slug} …")
+
+
+def demand_second_factor(
+    slug: Annotated[str, typer.Argument(help="The clinic's slug.")],
+    of: Annotated[list[str] | None, typer.Option(help="doctor or admin; once for each.")] = None,
+    nobody: Annotated[bool, typer.Option("--nobody", help="Demand it no more.")] = False,
+) -> None:
+    """Demand a second factor of these roles, and of no other. Who has none yet can only set one up."""
+    roles = set(of or ())
+    if bool(roles) == nobody:
+        fail("say of whom: --of doctor --of admin, or --nobody.")
+    if other := sorted(roles - STAFF):
+        fail(f"it cannot be demanded of {other[0]!r}; choose doctor, admin or both.")
+
+    async def work(db: Database, _: Passwords) -> None:
+        clinic_id = await _clinic_id(db, slug)
+        lacking = await service.demand_second_factor(db, clinic_id=clinic_id, roles=roles, request_id=COMMAND_LINE)
+        whom = " and ".join(sorted(roles)) or "nobody"
+        out.print(f"Clinic {slug} demands a second factor of {whom}. Now asked to set one up: {lacking}.")
+
+    with opened() as house:
+        house.run(work)
 
 
 def create_user(

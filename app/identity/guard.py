@@ -16,6 +16,7 @@ from fastapi.routing import APIRoute
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
 from app.http import documents, problems, query, strict
+from app.identity.errors import SecondFactorRequired
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
     BodyTooLarge,
@@ -40,17 +41,24 @@ class Gate:
     """What must hold before an endpoint is called. Without a permission it is public."""
 
     permission: Permission | None
-    check_headers: HeaderCheck | None
+    check_headers: HeaderCheck | None = None
+    # Whether it is open to who must set a second factor up before anything else.
+    is_for_enrolling: bool = False
 
 
-def requires(permission: Permission, *, headers: HeaderCheck | None = None) -> Callable[[Endpoint], Endpoint]:
-    """Let only callers with `permission` reach the endpoint, and only with headers that pass."""
-    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers))
+def requires(
+    permission: Permission, *, headers: HeaderCheck | None = None, enrolling: bool = False
+) -> Callable[[Endpoint], Endpoint]:
+    """Let only callers with `permission` reach the endpoint, and only with headers that pass.
+
+    Who lacks the second factor that the clinic demands gets there if it says `enrolling`.
+    """
+    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers, enrolling))
 
 
 def public(endpoint: Endpoint) -> Endpoint:
     """Let everybody reach the endpoint."""
-    return _with_gate(endpoint, Gate(None, None))
+    return _with_gate(endpoint, Gate(None))
 
 
 def gate_of(endpoint: Callable[..., Any]) -> Gate:
@@ -86,11 +94,13 @@ class GuardedRoute(APIRoute):
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
                     raise Forbidden
+                if principal and principal.needs_factor and not gate.is_for_enrolling:
+                    raise SecondFactorRequired
                 await read(request)
                 return await handler(request)
-            except Forbidden:
+            except Forbidden as refusal:
                 if principal:
-                    await _record_denial(request, principal)
+                    await _record_denial(request, principal, refusal)
                 raise
 
         return guarded
@@ -153,7 +163,7 @@ async def _admit(request: Request, permission: Permission) -> Principal:
     return principal
 
 
-async def _record_denial(request: Request, principal: Principal) -> None:
+async def _record_denial(request: Request, principal: Principal, refusal: Forbidden) -> None:
     await record_event(
         request.app.state.db,
         clinic_id=principal.clinic_id,
@@ -164,7 +174,11 @@ async def _record_denial(request: Request, principal: Principal) -> None:
         entity_id=None,
         outcome=DENIED,
         request_id=context.request_id(),
-        details={"method": request.method, "route": request.scope["route"].path},
+        details={
+            "method": request.method,
+            "route": request.scope["route"].path,
+            **({"reason": refusal.code} if refusal.code != Forbidden.code else {}),
+        },
     )
 
 
@@ -189,6 +203,8 @@ def _implied(gate: Gate, path: str, endpoint: Callable[..., Any]) -> dict[int | 
     errors: list[type[DomainError]] = [Invalid, BodyTooLarge, RateLimited, InternalError, Unavailable]
     if gate.permission:
         errors += [Unauthenticated, Forbidden]
+        if not gate.is_for_enrolling:
+            errors.append(SecondFactorRequired)
     if "{" in path:
         errors.append(NotFound)
     if {"body", "form"} & inspect.signature(endpoint).parameters.keys():

@@ -29,6 +29,8 @@ CLOCK_SKEW_S = 60
 # A session sends its token again and again: 5 MB remember as many as are in use at a time.
 KNOWN_MAX = 20_000
 _CLINIC_BYTES, _KEY_ID_BYTES = 4, 6
+# A claim of those only who must set a second factor up before anything else.
+_FACTOR, _TO_ENROL = "mfa", "enrol"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "clinic", "role", "sid", "ver"]
 
 
@@ -61,6 +63,7 @@ class AccessTokens:
             "role": principal.role,
             "sid": str(principal.session_id),
             "ver": principal.token_version,
+            **({_FACTOR: _TO_ENROL} if principal.needs_factor else {}),
         }
         with warnings.catch_warnings():
             # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
@@ -116,7 +119,9 @@ def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
         raise ValueError("made in the future")
     if claims["role"] not in ROLES:
         raise ValueError("no such role")
-    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(session_id), version)
+    if claims.get(_FACTOR, _TO_ENROL) != _TO_ENROL:
+        raise ValueError("no such limit")
+    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(session_id), version, _FACTOR in claims)
 
 
 @dataclass(frozen=True, slots=True)

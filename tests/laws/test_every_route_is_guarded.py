@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from app import main
 from app.identity.guard import GuardedRoute
+from app.identity.rules import STAFF
 from tests.cast import Clinic, fresh_key, prescription_for
 from tests.contract import document
 from tests.laws.catalog import operations, routes
@@ -51,6 +52,13 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/audit-logs/"): {"admin"},
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
+}
+# What is open to somebody of whom the clinic demands a second factor, and who has none yet.
+ENROLLING = {
+    ("POST", "/auth/mfa/totp"),
+    ("POST", "/auth/mfa/totp/confirm"),
+    ("POST", "/auth/logout"),
+    ("GET", "/users/me"),
 }
 PUBLIC_PAGES = {"/openapi.json", "/docs", "/docs/static"}
 GUARDED = [call for call, who in WHO.items() if who is not None]
@@ -123,6 +131,18 @@ def test_right_role_passes_the_gate(clinic: Clinic, method: str, path: str) -> N
     for role in sorted(WHO[method, path] or ()):
         answer = clinic.hires(f"some-{role}", role=role).sends(method, path.replace("{id}", str(uuid.uuid4())))
         assert answer.status_code not in (401, 403, 405, 500, 503), answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), named(call for call in GUARDED if STAFF & (WHO[call] or ANY)))
+def test_who_lacks_the_demanded_factor_can_only_set_one_up(clinic: Clinic, method: str, path: str) -> None:
+    lacking = [clinic.hires(f"some-{role}", role=role) for role in sorted(STAFF & (WHO[method, path] or ANY))]
+    clinic.demands_second_factor(*STAFF)
+    for person in lacking:
+        answer = person.logs_in().sends(method, path.replace("{id}", str(uuid.uuid4())))
+        if (method, path) in ENROLLING:
+            assert answer.status_code not in (401, 403, 405, 500, 503), answer.text
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required")
 
 
 # A record of `clinic` for each route that names one: how it is named, and who of the clinic has nothing to do with it.

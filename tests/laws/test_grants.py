@@ -29,6 +29,7 @@ TABLES = {
     "outbox": {READ, ADD, REMOVE},
 }
 COLUMNS = {
+    "clinics": {"second_factor_roles"},
     "users": {"password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version"},
     "sessions": {"ended_at", "end_reason"},
     "refresh_tokens": {"used_at"},

@@ -7,6 +7,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     LargeBinary,
+    and_,
     bindparam,
     exists,
     func,
@@ -15,6 +16,7 @@ from sqlalchemy import (
 
 from app.db.schema import Uuid
 from app.identity.mfa.models import recovery_codes, totp_secrets
+from app.identity.users.models import IS_FACTOR_DEMANDED, users
 
 _CLINIC_ID = bindparam("clinic_id", type_=Integer)
 _USER_ID = bindparam("user_id", type_=Uuid)
@@ -53,10 +55,19 @@ def spend_recovery_code() -> CTE:
     )
 
 
-def has_app(user: FromClause) -> ColumnElement[bool]:
-    """Whether the user has confirmed an app. `user` has columns `clinic_id` and `id`."""
-    return exists().where(
-        totp_secrets.c.clinic_id == user.c.clinic_id,
-        totp_secrets.c.user_id == user.c.id,
-        totp_secrets.c.confirmed_at.is_not(None),
+def has_factor(user: FromClause) -> ColumnElement[bool]:
+    """Whether the user has a second factor. `user` has columns `clinic_id` and `id`."""
+    return (
+        exists()
+        .where(
+            totp_secrets.c.clinic_id == user.c.clinic_id,
+            totp_secrets.c.user_id == user.c.id,
+            totp_secrets.c.confirmed_at.is_not(None),
+        )
+        # Beside the table of apps, too, it asks that table anew.
+        .correlate(user)
     )
+
+
+# Whether the clinic demands a second factor of this user, a row of `users` beside its `clinics`, who has none yet.
+NEEDS_FACTOR: ColumnElement[bool] = and_(IS_FACTOR_DEMANDED, ~has_factor(users))

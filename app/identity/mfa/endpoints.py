@@ -11,7 +11,7 @@ from app.identity.depends import MfaKey, PasswordHasher
 from app.identity.errors import InvalidCredentials
 from app.identity.guard import Caller, GuardedRoute, requires
 from app.identity.mfa import schemas, service
-from app.identity.mfa.errors import OtpInvalid, TotpAlreadyOn
+from app.identity.mfa.errors import LastSecondFactor, OtpInvalid, TotpAlreadyOn
 from app.identity.rules import Permission
 from app.kit import clock
 
@@ -21,7 +21,7 @@ _SCALE = 4
 
 
 @router.post("/totp", response_model=schemas.TotpSecret, responses=refusals(InvalidCredentials, TotpAlreadyOn))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, enrolling=True)
 async def set_up_totp(
     body: schemas.TotpSetUp, caller: Caller, db: Db, passwords: PasswordHasher, key: MfaKey, request_id: RequestId
 ) -> Any:
@@ -37,15 +37,21 @@ async def set_up_totp(
 
 
 @router.post("/totp/confirm", response_model=schemas.RecoveryCodes, responses=refusals(OtpInvalid))
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, enrolling=True)
 async def confirm_totp(body: schemas.OtpProof, caller: Caller, db: Db, key: MfaKey, request_id: RequestId) -> Any:
-    """Turn one-time codes on. Every login needs one from now on; your other sessions end."""
+    """Turn one-time codes on. Every login needs one from now on; your other sessions end.
+
+    Where the clinic demands a second factor, refresh the token after this: the present one is good for enrolling only.
+    """
     codes = await service.confirm(db, caller, key=key, otp=body.otp, now=clock.now(), request_id=request_id)
     return schemas.RecoveryCodes(recovery_codes=codes)
 
 
-@router.delete("/totp", status_code=204, responses=refusals(OtpInvalid))
+@router.delete("/totp", status_code=204, responses=refusals(OtpInvalid, LastSecondFactor))
 @requires(Permission.KEEP_OWN_ACCOUNT)
 async def remove_totp(body: schemas.OtpProof, caller: Caller, db: Db, key: MfaKey, request_id: RequestId) -> None:
-    """Turn one-time codes off, with a code of the app or a recovery code. Your other sessions end."""
+    """Turn one-time codes off, with a code of the app or a recovery code. Your other sessions end.
+
+    Where the clinic demands a second factor, the only one stays.
+    """
     await service.remove(db, caller, key=key, otp=body.otp, now=clock.now(), request_id=request_id)

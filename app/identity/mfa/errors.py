@@ -19,6 +19,14 @@ class OtpInvalid(DomainError):
     sentence = "This code is wrong, too old, or was used before. Wait for the next one, or use a recovery code."
 
 
+class LastSecondFactor(DomainError):
+    """The clinic demands a second factor of this role, and there would be none left."""
+
+    code = "last_second_factor"
+    kind = Kind.CONFLICT
+    sentence = "Your clinic demands a second factor, and this is your only one. Add another one first."
+
+
 class TotpAlreadyOn(DomainError):
     """A confirmed app stays until it is removed with one of its codes: a stolen session must not replace it."""
 

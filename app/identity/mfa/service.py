@@ -5,15 +5,14 @@ from datetime import datetime
 from typing import NoReturn
 from uuid import UUID
 
-from app.audit.clauses import FAILURE
-from app.audit.service import record_event
 from app.db.database import Database
 from app.identity.errors import InvalidCredentials
 from app.identity.mfa import rules, sql
-from app.identity.mfa.errors import OtpInvalid, OtpRequired, TotpAlreadyOn
+from app.identity.mfa.errors import LastSecondFactor, OtpInvalid, OtpRequired, TotpAlreadyOn
 from app.identity.mfa.rules import Factor, Proof, Step
 from app.identity.passwords import Passwords
 from app.identity.rules import Principal
+from app.identity.trail import record_failure, trace
 from app.identity.users import sql as users_sql
 from app.kit import sealing
 from app.kit.errors import RateLimited
@@ -26,11 +25,19 @@ async def set_up(
     """A fresh secret and its `otpauth://` address. Raises `InvalidCredentials`, `TotpAlreadyOn`, `Unavailable`."""
     found = await db.one(sql.OWN_APP, **_who(principal))
     if not await passwords.verify(password, found.password_hash if found else None) or found is None:
-        await _record_wrong_password(db, principal, request_id=request_id)
+        await record_failure(
+            db,
+            "user.totp_failed",
+            clinic_id=principal.clinic_id,
+            user_id=principal.user_id,
+            actor=principal,
+            request_id=request_id,
+            reason=InvalidCredentials.code,
+        )
         raise InvalidCredentials
     secret = rules.fresh_secret()
     sealed = sealing.seal(key, secret.encode(), place=_place(principal.clinic_id, principal.user_id))
-    if await db.one(sql.SET_UP, **_who(principal), **_trace(principal, request_id), sealed=sealed) is None:
+    if await db.one(sql.SET_UP, **_who(principal), **trace(principal, request_id), sealed=sealed) is None:
         raise TotpAlreadyOn
     return secret, rules.app_address(secret, email=found.email)
 
@@ -53,7 +60,7 @@ async def confirm(
             confirmed = await session.one(
                 sql.CONFIRM,
                 **_who(principal),
-                **_trace(principal, request_id),
+                **trace(principal, request_id),
                 session_id=principal.session_id,
                 sealed=found.sealed,
                 step=proof.number,
@@ -61,12 +68,12 @@ async def confirm(
             )
         if confirmed is not None:
             return codes
-    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **trace(principal, request_id))
     raise OtpInvalid
 
 
 async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, now: datetime, request_id: str) -> None:
-    """No login needs a code any more. Raises `OtpInvalid`, `RateLimited`."""
+    """No login needs a code any more. Raises `OtpInvalid`, `RateLimited`, `LastSecondFactor`."""
     found = await db.one(sql.OWN_APP, **_who(principal))
     if found is None or not found.is_confirmed:
         raise OtpInvalid
@@ -75,32 +82,31 @@ async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, no
     proof = _read(factor, key=key, otp=otp, now=now)
     if proof is not None:
         statement = sql.REMOVE_BY_STEP if isinstance(proof, Step) else sql.REMOVE_BY_RECOVERY_CODE
-        removed = await db.one(
-            statement,
-            **_who(principal),
-            **_trace(principal, request_id),
-            **values_of(proof),
-            session_id=principal.session_id,
-        )
+        async with db.transaction() as session:
+            await session.one(sql.LOCK_FACTORS, **_who(principal))
+            removed = await session.one(
+                statement,
+                **_who(principal),
+                **trace(principal, request_id),
+                **values_of(proof),
+                session_id=principal.session_id,
+            )
         if removed is not None:
             return
-    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+        found = await db.one(sql.OWN_APP, **_who(principal))
+        if found is not None and found.is_demanded:
+            raise LastSecondFactor
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **trace(principal, request_id))
     raise OtpInvalid
 
 
 async def reset(db: Database, *, clinic_id: int, user_id: UUID, request_id: str) -> bool:
     """The user's app and codes are gone and all sessions ended, for who has lost both; whether there was an app."""
-    gone = await db.one(
-        sql.RESET,
-        clinic_id=clinic_id,
-        user_id=user_id,
-        # None of theirs is spared.
-        session_id=uuid7(),
-        actor_id=None,
-        actor_role=None,
-        audit_id=uuid7(),
-        request_id=request_id,
-    )
+    who = {"clinic_id": clinic_id, "user_id": user_id}
+    async with db.transaction() as session:
+        await session.one(sql.LOCK_FACTORS, **who)
+        # No session of theirs is spared: this is the id of none.
+        gone = await session.one(sql.RESET, **who, **trace(None, request_id), session_id=uuid7())
     return gone is not None
 
 
@@ -110,7 +116,14 @@ async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, n
     Whether it was used before, only the statement tells that spends it.
     """
     if otp is None:
-        await _record_missing_code(db, factor, request_id=request_id)
+        await record_failure(
+            db,
+            "user.login_failed",
+            clinic_id=factor.clinic_id,
+            user_id=factor.user_id,
+            request_id=request_id,
+            reason=OtpRequired.code,
+        )
         raise OtpRequired
     _check_wait(factor)
     proof = _read(factor, key=key, otp=otp, now=now)
@@ -125,10 +138,7 @@ async def refuse(db: Database, factor: Factor, *, request_id: str) -> NoReturn:
         sql.NOTE_FAILED_LOGIN,
         clinic_id=factor.clinic_id,
         user_id=factor.user_id,
-        actor_id=None,
-        actor_role=None,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(None, request_id),
     )
     raise OtpInvalid
 
@@ -163,40 +173,3 @@ def _place(clinic_id: int, user_id: UUID) -> str:
 
 def _who(principal: Principal) -> Mapping[str, object]:
     return {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
-
-
-def _trace(principal: Principal, request_id: str) -> Mapping[str, object]:
-    return {
-        "actor_id": principal.user_id,
-        "actor_role": principal.role,
-        "audit_id": uuid7(),
-        "request_id": request_id,
-    }
-
-
-async def _record_wrong_password(db: Database, principal: Principal, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=principal.clinic_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        action="user.totp_failed",
-        entity_type="user",
-        entity_id=str(principal.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
-        details={"reason": "invalid_credentials"},
-    )
-
-
-async def _record_missing_code(db: Database, factor: Factor, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=factor.clinic_id,
-        action="user.login_failed",
-        entity_type="user",
-        entity_id=str(factor.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
-        details={"reason": "otp_required"},
-    )

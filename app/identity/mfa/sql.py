@@ -29,7 +29,7 @@ from app.identity.mfa.models import FAILED_AGO_S, recovery_codes
 from app.identity.mfa.models import totp_secrets as apps
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
 from app.identity.sessions.models import sessions
-from app.identity.users.models import users
+from app.identity.users.models import IS_FACTOR_DEMANDED, clinics, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,21 @@ class OwnApp:
     last_step: int | None
     failures: int | None
     failed_ago_s: float | None
+    # Whether the clinic demands a second factor of the caller.
+    is_demanded: bool
 
 
 _CLINIC_ID = bindparam("clinic_id", type_=Integer)
 _USER_ID = bindparam("user_id", type_=Uuid)
 _SEALED = bindparam("sealed", type_=LargeBinary)
 _OWN = and_(apps.c.clinic_id == _CLINIC_ID, apps.c.user_id == _USER_ID)
+
+_MAY_GO = ~exists().where(
+    users.c.clinic_id == apps.c.clinic_id,
+    users.c.id == apps.c.user_id,
+    clinics.c.clinic_id == users.c.clinic_id,
+    IS_FACTOR_DEMANDED,
+)
 
 
 def _first(value: UUID) -> UUID:
@@ -65,8 +74,13 @@ OWN_APP = compiled(
         apps.c.last_step,
         apps.c.failures,
         FAILED_AGO_S.label("failed_ago_s"),
+        IS_FACTOR_DEMANDED.label("is_demanded"),
     )
-    .select_from(users.outerjoin(apps, and_(apps.c.clinic_id == users.c.clinic_id, apps.c.user_id == users.c.id)))
+    .select_from(
+        users.join(clinics, clinics.c.clinic_id == users.c.clinic_id).outerjoin(
+            apps, and_(apps.c.clinic_id == users.c.clinic_id, apps.c.user_id == users.c.id)
+        )
+    )
     .where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID),
     OwnApp,
 )
@@ -122,6 +136,18 @@ def _remove(name: str, app: CTE, *, action: str) -> Statement[UUID]:
     return compiled(name, query, _first, is_write=True)
 
 
+def _lock_factors() -> Statement[UUID]:
+    """Behind the user's logins and a clinic that begins to demand, before the statement that removes a factor."""
+    clinic = select(clinics.c.clinic_id).where(clinics.c.clinic_id == _CLINIC_ID).with_for_update(read=True)
+    locked = clinic.cte("clinic")
+    query = (
+        select(users.c.id)
+        .where(users.c.clinic_id == locked.c.clinic_id, users.c.id == _USER_ID)
+        .with_for_update(key_share=True, of=users)
+    )
+    return compiled("lock_factors", query, _first, is_write=True)
+
+
 def _gone(which: ColumnElement[bool]) -> CTE:
     return delete(apps).where(_OWN, which).returning(apps.c.clinic_id, apps.c.user_id).cte("gone_app")
 
@@ -139,7 +165,7 @@ def _gone_by_recovery_code() -> CTE:
         .with_for_update()
         .cte("unused_code")
     )
-    return _gone(exists().where(unused.c.user_id == apps.c.user_id))
+    return _gone(and_(exists().where(unused.c.user_id == apps.c.user_id), _MAY_GO))
 
 
 def _note_failure(name: str, action: str) -> Statement[UUID]:
@@ -178,12 +204,13 @@ def _ends_other_sessions(app: CTE) -> tuple[CTE, CTE]:
     return ended, revoke_sessions(ended)
 
 
+LOCK_FACTORS = _lock_factors()
 SET_UP = _set_up()
 CONFIRM = _confirm()
 # The row cannot be used up and deleted by one statement: that the step is a new one is asked while deleting.
 REMOVE_BY_STEP = _remove(
     "remove_app_by_step",
-    _gone(and_(apps.c.confirmed_at.is_not(None), apps.c.last_step < bindparam("step", type_=BigInteger))),
+    _gone(and_(apps.c.confirmed_at.is_not(None), apps.c.last_step < bindparam("step", type_=BigInteger), _MAY_GO)),
     action="user.totp_removed",
 )
 REMOVE_BY_RECOVERY_CODE = _remove("remove_app_by_recovery_code", _gone_by_recovery_code(), action="user.totp_removed")

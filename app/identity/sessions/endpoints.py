@@ -85,7 +85,7 @@ async def refresh(
 
 
 @router.post("/auth/logout", status_code=204)
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, enrolling=True)
 async def log_out(body: schemas.RefreshRequest, caller: Caller, db: Db, request_id: RequestId) -> None:
     """Log out.
 

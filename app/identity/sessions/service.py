@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.audit.clauses import FAILURE
-from app.audit.service import record_event
 from app.db.database import Database
 from app.db.statement import Statement
 from app.identity.errors import InvalidCredentials
@@ -17,6 +15,7 @@ from app.identity.sessions import sql
 from app.identity.sessions.errors import InvalidToken
 from app.identity.sessions.rules import Decision, Presented, decide
 from app.identity.tokens import RefreshToken
+from app.identity.trail import record_failure, trace
 from app.identity.users import sql as users_sql
 from app.identity.users.rules import normalized_email
 from app.kit.errors import NotFound
@@ -64,14 +63,8 @@ async def log_in(
         if factor is not None:
             # Somebody was faster with the same code.
             await mfa.refuse(db, factor, request_id=request_id)
-    await record_event(
-        db,
-        clinic_id=found.clinic_id,
-        action="user.login_failed",
-        entity_type="user",
-        entity_id=str(found.user_id) if found.user_id else None,
-        outcome=FAILURE,
-        request_id=request_id,
+    await record_failure(
+        db, "user.login_failed", clinic_id=found.clinic_id, user_id=found.user_id, request_id=request_id
     )
     raise InvalidCredentials
 
@@ -131,10 +124,7 @@ async def log_out(db: Database, principal: Principal, *, token: RefreshToken | N
         sql.LOG_OUT,
         clinic_id=principal.clinic_id,
         token_hash=token.hash,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(principal, request_id),
     )
 
 
@@ -157,10 +147,7 @@ async def end_session(db: Database, principal: Principal, *, session_id: UUID, r
         sql.END_OWN,
         clinic_id=principal.clinic_id,
         session_id=session_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(principal, request_id),
     )
     if ended is None:
         raise NotFound
@@ -179,7 +166,14 @@ async def change_password(
     found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
     check_strength(new_password, email=(found and found.email) or "")
     if not await passwords.verify(current_password, found.password_hash if found else None) or found is None:
-        await _record_failed_change(db, principal, request_id=request_id)
+        await record_failure(
+            db,
+            "user.password_change_failed",
+            clinic_id=principal.clinic_id,
+            user_id=principal.user_id,
+            actor=principal,
+            request_id=request_id,
+        )
         raise InvalidCredentials
     new_password_hash = await passwords.hash(new_password)
     who = {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
@@ -197,20 +191,6 @@ async def change_password(
     if changed is None:
         # Somebody else changed it between the check and the change.
         raise InvalidCredentials
-
-
-async def _record_failed_change(db: Database, principal: Principal, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=principal.clinic_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        action="user.password_change_failed",
-        entity_type="user",
-        entity_id=str(principal.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
-    )
 
 
 async def _open_session(
@@ -234,7 +214,9 @@ async def _open_session(
     )
     if session_id is None:
         return None
-    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version)
+    # The version and the need were read at one moment: a clinic that has begun to demand since has raised the version.
+    needs_factor = bool(found.needs_factor)
+    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version, needs_factor)
     return Admission(principal, token)
 
 
@@ -245,4 +227,11 @@ def _opening(proof: Proof | None) -> Statement[UUID]:
 
 
 def _principal(clinic_id: int, presented: Presented) -> Principal:
-    return Principal(clinic_id, presented.user_id, presented.role, presented.session_id, presented.token_version)
+    return Principal(
+        clinic_id,
+        presented.user_id,
+        presented.role,
+        presented.session_id,
+        presented.token_version,
+        presented.needs_factor,
+    )

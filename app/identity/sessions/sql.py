@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from app.audit.clauses import ACTOR_ID, record
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
-from app.identity.mfa.clauses import has_app, spend_recovery_code, spend_step
+from app.identity.mfa.clauses import NEEDS_FACTOR, has_factor, spend_recovery_code, spend_step
 from app.identity.mfa.models import FAILED_AGO_S, totp_secrets
 from app.identity.mfa.rules import Factor
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
@@ -52,6 +52,8 @@ class Credentials:
     last_step: int | None
     failures: int | None
     failed_ago_s: float | None
+    # Whether the clinic demands a second factor, and there is none.
+    needs_factor: bool | None
 
     @property
     def factor(self) -> Factor | None:
@@ -95,6 +97,7 @@ _CREDENTIAL_COLUMNS = [
     totp_secrets.c.last_step,
     totp_secrets.c.failures,
     FAILED_AGO_S.label("failed_ago_s"),
+    NEEDS_FACTOR.label("needs_factor"),
 ]
 _CONFIRMED_APP = and_(
     totp_secrets.c.clinic_id == users.c.clinic_id,
@@ -133,7 +136,7 @@ def _first(value: UUID) -> UUID:
 
 def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
     """A session of who has no second factor, or has spent a code of it in this very statement."""
-    proves = exists().where(spent_code.c.user_id == users.c.id) if spent_code is not None else ~has_app(users)
+    proves = exists().where(spent_code.c.user_id == users.c.id) if spent_code is not None else ~has_factor(users)
     # The hash once more, under a lock that a change of the password waits for, and that waits for one: a password
     # that was changed since it was checked opens nothing, and a change finds every session that its hash opened.
     user = (
@@ -209,10 +212,12 @@ PRESENTED = compiled(
         sessions.c.ended_at.label("session_ended_at"),
         tokens.c.used_at,
         _successor.c.used_at.label("successor_used_at"),
+        NEEDS_FACTOR.label("needs_factor"),
     )
     .select_from(
         tokens.join(sessions, and_(sessions.c.clinic_id == tokens.c.clinic_id, sessions.c.id == tokens.c.session_id))
         .join(users, and_(users.c.clinic_id == sessions.c.clinic_id, users.c.id == sessions.c.user_id))
+        .join(clinics, clinics.c.clinic_id == users.c.clinic_id)
         .outerjoin(
             _successor,
             and_(
