@@ -98,10 +98,10 @@ def create_user(
 
 
 def reset_codes(
-    email: Annotated[str, typer.Argument(help="Whose authenticator app and recovery codes are lost.")],
+    email: Annotated[str, typer.Argument(help="Whose app or passkeys, and recovery codes, are lost.")],
     clinic: Annotated[str, typer.Option(help="The clinic's slug.")] = rules.DEFAULT_CLINIC,
 ) -> None:
-    """Turn somebody's one-time codes off and end their sessions. Be sure that it is they who ask."""
+    """Take somebody's second factors off and end their sessions. Be sure that it is they who ask."""
 
     async def work(db: Database, _: Passwords) -> None:
         clinic_id = await _clinic_id(db, clinic)
@@ -109,8 +109,8 @@ def reset_codes(
         if not found:
             fail(f"clinic {clinic} has no user {email!r}.")
         if not await mfa.reset(db, clinic_id=clinic_id, user_id=found[0].id, request_id=COMMAND_LINE):
-            fail(f"{email} has no one-time codes.")
-        out.print(f"{email} can log in with the password alone, and should set codes up again.", soft_wrap=True)
+            fail(f"{email} has no second factor.")
+        out.print(f"{email} can log in with the password alone, and should set a factor up again.", soft_wrap=True)
 
     with opened() as house:
         house.run(work)

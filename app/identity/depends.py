@@ -1,9 +1,11 @@
 """What identity's endpoints get from the application besides the database."""
 
+from datetime import timedelta
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.identity.passkeys.rules import RelyingParty
 from app.identity.passwords import Passwords
 from app.identity.tokens import AccessTokens
 
@@ -24,7 +26,17 @@ async def _mfa_key(request: Request) -> bytes:
     return cast("bytes", request.app.state.mfa_key)
 
 
+async def _relying_party(request: Request) -> RelyingParty:
+    return cast("RelyingParty", request.app.state.relying_party)
+
+
+async def _refresh_lifetime(request: Request) -> timedelta:
+    return cast("timedelta", request.app.state.refresh_lifetime)
+
+
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
 MfaKey = Annotated[bytes, Depends(_mfa_key)]
+Site = Annotated[RelyingParty, Depends(_relying_party)]
+RefreshLifetime = Annotated[timedelta, Depends(_refresh_lifetime)]

@@ -17,6 +17,6 @@ class SecondFactorRequired(Forbidden):
     code = "second_factor_required"
     kind = Kind.FORBIDDEN
     sentence = (
-        "Your clinic demands a second factor, and you have none yet. Set one up (`POST /auth/mfa/totp`), then refresh "
-        "the token."
+        "Your clinic demands a second factor, and you have none yet. Set one up (`POST /auth/mfa/totp` or "
+        "`POST /auth/mfa/passkeys`), then refresh the token."
     )

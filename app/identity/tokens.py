@@ -9,7 +9,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import jwt
@@ -23,7 +23,7 @@ ISSUER = AUDIENCE = "telemed"
 TYPE = "at+jwt"
 # Ours have about 500 bytes; parsing something huge would be work for a stranger.
 TOKEN_BYTES_MAX = 4096
-REFRESH_SECRET_BYTES = 32
+SECRET_BYTES = 32
 # Two servers whose clocks differ a little must not refuse each other's fresh tokens.
 CLOCK_SKEW_S = 60
 # A session sends its token again and again: 5 MB remember as many as are in use at a time.
@@ -125,25 +125,25 @@ def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """A refresh token: the clinic, so that one shard is asked, and a secret."""
+class OpaqueToken:
+    """The clinic, so that one shard is asked, and a secret."""
 
     clinic_id: int
     secret: bytes
 
     @classmethod
-    def fresh(cls, clinic_id: int) -> "RefreshToken":
-        """The first token of a session."""
-        return cls(clinic_id, secrets.token_bytes(REFRESH_SECRET_BYTES))
+    def fresh(cls, clinic_id: int) -> Self:
+        """One that nobody has."""
+        return cls(clinic_id, secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
-    def parse(cls, text: str) -> "RefreshToken | None":
+    def parse(cls, text: str) -> Self | None:
         """The token that `text` spells, or `None`."""
         try:
             raw = base64.b64decode(text, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        if len(raw) != _CLINIC_BYTES + REFRESH_SECRET_BYTES:
+        if len(raw) != _CLINIC_BYTES + SECRET_BYTES:
             return None
         clinic_id = int.from_bytes(raw[:_CLINIC_BYTES], signed=True)
         return cls(clinic_id, raw[_CLINIC_BYTES:])
@@ -157,9 +157,21 @@ class RefreshToken:
         """What is stored."""
         return hashlib.sha256(self.secret).digest()
 
+
+class RefreshToken(OpaqueToken):
+    """Goes on with a session, once."""
+
+    __slots__ = ()
+
     def successor(self, key: bytes) -> "RefreshToken":
         """The next token: always the same one, so that a rotation whose answer was lost can be repeated.
 
         Only the holder of `key` can compute it; only its hash is stored.
         """
         return RefreshToken(self.clinic_id, hmac.digest(key, self.secret, hashlib.sha256))
+
+
+class LoginTicket(OpaqueToken):
+    """Stands for a password that was right a moment ago; its hash is the challenge that a passkey answers."""
+
+    __slots__ = ()

@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 from app import main
 from app.identity.guard import GuardedRoute
 from app.identity.rules import STAFF
-from tests.cast import Clinic, fresh_key, prescription_for
+from tests.cast import PASSWORD, Clinic, fresh_key, prescription_for
 from tests.contract import document
+from tests.identity.authenticator import adds_passkey
 from tests.laws.catalog import operations, routes
 from tests.prescription.test_post_prescriptions import held_consultation
 
@@ -30,6 +31,12 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/auth/mfa/totp"): ANY,
     ("POST", "/auth/mfa/totp/confirm"): ANY,
     ("DELETE", "/auth/mfa/totp"): ANY,
+    ("POST", "/auth/mfa/passkeys"): ANY,
+    ("POST", "/auth/mfa/passkeys/confirm"): ANY,
+    ("GET", "/auth/mfa/passkeys"): ANY,
+    ("DELETE", "/auth/mfa/passkeys/{id}"): ANY,
+    ("POST", "/auth/mfa/passkeys/challenge"): None,
+    ("POST", "/auth/mfa/passkeys/login"): None,
     ("GET", "/users/me"): ANY,
     ("PATCH", "/users/me"): ANY,
     ("POST", "/users/"): {"admin"},
@@ -57,6 +64,8 @@ WHO: dict[tuple[str, str], set[str] | None] = {
 ENROLLING = {
     ("POST", "/auth/mfa/totp"),
     ("POST", "/auth/mfa/totp/confirm"),
+    ("POST", "/auth/mfa/passkeys"),
+    ("POST", "/auth/mfa/passkeys/confirm"),
     ("POST", "/auth/logout"),
     ("GET", "/users/me"),
 }
@@ -188,9 +197,14 @@ def _session(clinic: Clinic) -> dict[str, Any]:
     return {"path": f"/auth/sessions/{here['id']}"}
 
 
+def _passkey(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/auth/mfa/passkeys/{adds_passkey(clinic.paul)[1]['id']}", "json": {"password": PASSWORD}}
+
+
 NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
     ("PATCH", "/users/{id}"): (_user, set()),
     ("DELETE", "/auth/sessions/{id}"): (_session, {"petra", "amara"}),
+    ("DELETE", "/auth/mfa/passkeys/{id}"): (_passkey, {"petra", "amara"}),
     ("GET", "/doctors/{id}"): (_doctor, set()),
     ("DELETE", "/availability/{id}"): (_slot, {"dev"}),
     ("GET", "/consultations/{id}"): (_consultation, {"petra", "dev"}),

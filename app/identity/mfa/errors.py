@@ -4,11 +4,14 @@ from app.kit.errors import DomainError, Kind
 
 
 class OtpRequired(DomainError):
-    """The password is right, and the account has a second factor."""
+    """The password is right, and the account has a second factor: an app with codes, or a passkey."""
 
     code = "otp_required"
     kind = Kind.UNAUTHENTICATED
-    sentence = "This account needs a one-time code as well. Send it as `otp`."
+    sentence = (
+        "This account needs a second factor as well: a one-time or recovery code, sent as `otp`, or a passkey "
+        "(`POST /auth/mfa/passkeys/challenge`)."
+    )
 
 
 class OtpInvalid(DomainError):

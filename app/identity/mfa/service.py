@@ -6,11 +6,12 @@ from typing import NoReturn
 from uuid import UUID
 
 from app.db.database import Database
-from app.identity.errors import InvalidCredentials
 from app.identity.mfa import rules, sql
 from app.identity.mfa.errors import LastSecondFactor, OtpInvalid, OtpRequired, TotpAlreadyOn
-from app.identity.mfa.rules import Factor, Proof, Step
+from app.identity.mfa.rules import Code, Factor, Step
 from app.identity.passwords import Passwords
+from app.identity.proof import check_own_password
+from app.identity.recovery import rules as recovery
 from app.identity.rules import Principal
 from app.identity.trail import record_failure, trace
 from app.identity.users import sql as users_sql
@@ -24,17 +25,16 @@ async def set_up(
 ) -> tuple[str, str]:
     """A fresh secret and its `otpauth://` address. Raises `InvalidCredentials`, `TotpAlreadyOn`, `Unavailable`."""
     found = await db.one(sql.OWN_APP, **_who(principal))
-    if not await passwords.verify(password, found.password_hash if found else None) or found is None:
-        await record_failure(
-            db,
-            "user.totp_failed",
-            clinic_id=principal.clinic_id,
-            user_id=principal.user_id,
-            actor=principal,
-            request_id=request_id,
-            reason=InvalidCredentials.code,
-        )
-        raise InvalidCredentials
+    await check_own_password(
+        db,
+        passwords,
+        principal,
+        password=password,
+        password_hash=found.password_hash if found else None,
+        action="user.totp_failed",
+        request_id=request_id,
+    )
+    assert found, "a password was right"
     secret = rules.fresh_secret()
     sealed = sealing.seal(key, secret.encode(), place=_place(principal.clinic_id, principal.user_id))
     if await db.one(sql.SET_UP, **_who(principal), **trace(principal, request_id), sealed=sealed) is None:
@@ -52,7 +52,7 @@ async def confirm(
     factor = _factor(principal, found)
     _check_wait(factor)
     proof = _read(factor, key=key, otp=otp, now=now)
-    codes = rules.fresh_recovery_codes()
+    codes = recovery.fresh_codes()
     if isinstance(proof, Step):
         async with db.transaction() as session:
             # Behind the logins that are under way: the statement that ends sessions must begin after them.
@@ -64,7 +64,7 @@ async def confirm(
                 session_id=principal.session_id,
                 sealed=found.sealed,
                 step=proof.number,
-                code_hashes=[rules.hash_of(code) for code in codes],
+                code_hashes=[recovery.hash_of(code) for code in codes],
             )
         if confirmed is not None:
             return codes
@@ -88,7 +88,7 @@ async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, no
                 statement,
                 **_who(principal),
                 **trace(principal, request_id),
-                **values_of(proof),
+                **proof.values,
                 session_id=principal.session_id,
             )
         if removed is not None:
@@ -101,7 +101,7 @@ async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, no
 
 
 async def reset(db: Database, *, clinic_id: int, user_id: UUID, request_id: str) -> bool:
-    """The user's app and codes are gone and all sessions ended, for who has lost both; whether there was an app."""
+    """The user's second factors are gone and all sessions ended, for who has lost them; whether there were any."""
     who = {"clinic_id": clinic_id, "user_id": user_id}
     async with db.transaction() as session:
         await session.one(sql.LOCK_FACTORS, **who)
@@ -110,7 +110,7 @@ async def reset(db: Database, *, clinic_id: int, user_id: UUID, request_id: str)
     return gone is not None
 
 
-async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, now: datetime, request_id: str) -> Proof:
+async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, now: datetime, request_id: str) -> Code:
     """What the code of somebody who logs in proves. Raises `OtpRequired`, `OtpInvalid`, `RateLimited`.
 
     Whether it was used before, only the statement tells that spends it.
@@ -143,18 +143,15 @@ async def refuse(db: Database, factor: Factor, *, request_id: str) -> NoReturn:
     raise OtpInvalid
 
 
-def values_of(proof: Proof) -> Mapping[str, object]:
-    """What the statement that spends it binds."""
-    return {"step": proof.number} if isinstance(proof, Step) else {"code_hash": proof.code_hash}
-
-
 def _check_wait(factor: Factor) -> None:
     if seconds := rules.wait_s(factor):
         raise RateLimited("Too many wrong codes. Try again after `Retry-After` seconds.", retry_after_s=seconds)
 
 
-def _read(factor: Factor, *, key: bytes, otp: str, now: datetime) -> Proof | None:
-    secret = sealing.unseal(key, factor.sealed, place=_place(factor.clinic_id, factor.user_id)).decode()
+def _read(factor: Factor, *, key: bytes, otp: str, now: datetime) -> Code | None:
+    secret = None
+    if factor.sealed is not None:
+        secret = sealing.unseal(key, factor.sealed, place=_place(factor.clinic_id, factor.user_id)).decode()
     return rules.read_code(otp, secret=secret, last_step=factor.last_step, now=now)
 
 

@@ -40,7 +40,8 @@ async def log_in(
     """Log in.
 
     An unknown e-mail, a wrong password and a disabled user get the same answer after the same time. With the right
-    password, an account with one-time codes answers `otp_required` until a code comes along.
+    password, an account with a second factor answers `otp_required` until a code comes along; who has a passkey logs
+    in by `POST /auth/mfa/passkeys/challenge`.
     """
     return await _log_in(request, db, passwords, tokens, body=body, request_id=request_id)
 
@@ -153,11 +154,7 @@ async def _log_in(
 
 
 def _tokens(tokens: AccessTokens, admission: service.Admission) -> schemas.Tokens:
-    return schemas.Tokens(
-        access_token=tokens.issue(admission.principal, now=clock.now()),
-        expires_in=int(tokens.lifetime.total_seconds()),
-        refresh_token=str(admission.refresh_token),
-    )
+    return schemas.Tokens.issued(tokens, admission.principal, admission.refresh_token, now=clock.now())
 
 
 def _refresh_lifetime(request: Request) -> timedelta:

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
 from app.db.database import Database
 from app.db.statement import Statement
 from app.identity.errors import InvalidCredentials
 from app.identity.mfa import service as mfa
-from app.identity.mfa.rules import Proof, Step
+from app.identity.mfa.rules import Step
+from app.identity.passkeys.rules import Answer
 from app.identity.passwords import Passwords, check_strength
+from app.identity.recovery.rules import RecoveryCode
 from app.identity.rules import Principal
 from app.identity.sessions import sql
 from app.identity.sessions.errors import InvalidToken
@@ -20,6 +23,9 @@ from app.identity.users import sql as users_sql
 from app.identity.users.rules import normalized_email
 from app.kit.errors import NotFound
 from app.kit.ids import uuid7
+
+# Of the second factor; the statement that opens the session uses it up.
+Proof = Step | RecoveryCode | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +53,64 @@ async def log_in(
 
     Only who knows the password learns more: `OtpRequired`, `OtpInvalid`, `RateLimited`.
     """
+    found = await prove_password(db, passwords, clinic=clinic, email=email, password=password, request_id=request_id)
+    factor, proof = found.factor, None
+    if factor is not None:
+        proof = await mfa.demand(db, factor, key=mfa_key, otp=otp, now=now, request_id=request_id)
+    admission = await open_session(db, found, proof, refresh_lifetime=refresh_lifetime, request_id=request_id)
+    if admission is None and factor is not None:
+        # Somebody was faster with the same code.
+        await mfa.refuse(db, factor, request_id=request_id)
+    if admission is None:
+        # The account was changed since the password was checked.
+        await _refuse(db, found, request_id=request_id)
+    return admission
+
+
+async def prove_password(
+    db: Database, passwords: Passwords, *, clinic: str, email: str, password: str, request_id: str
+) -> sql.Credentials:
+    """Whose password this is: an active user's. Raises `InvalidCredentials`, after the same time; `Unavailable`."""
     # Asked before the account is, so that a storm of logins costs next to nothing.
     passwords.check_wait()
     found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
     is_right = await passwords.verify(password, found.password_hash if found else None)
     if found is None:
         raise InvalidCredentials
-    if is_right and found.is_active:
-        factor, proof = found.factor, None
-        if factor is not None:
-            proof = await mfa.demand(db, factor, key=mfa_key, otp=otp, now=now, request_id=request_id)
-        admission = await _open_session(db, found, proof, refresh_lifetime=refresh_lifetime, request_id=request_id)
-        if admission is not None:
-            return admission
-        if factor is not None:
-            # Somebody was faster with the same code.
-            await mfa.refuse(db, factor, request_id=request_id)
-    await record_failure(
-        db, "user.login_failed", clinic_id=found.clinic_id, user_id=found.user_id, request_id=request_id
-    )
-    raise InvalidCredentials
+    if not is_right or not found.is_active:
+        await _refuse(db, found, request_id=request_id)
+    return found
+
+
+async def open_session(
+    db: Database, found: sql.Credentials, proof: Proof | None, *, refresh_lifetime: timedelta, request_id: str
+) -> Admission | None:
+    """A session for who has proved both factors; `None` if the proof was used, or the account changed, meanwhile."""
+    assert found.user_id is not None
+    assert found.role is not None
+    assert found.token_version is not None
+    token = RefreshToken.fresh(found.clinic_id)
+    who = {"clinic_id": found.clinic_id, "user_id": found.user_id}
+    async with db.transaction() as session:
+        # A factor that is being added is waited for, and then seen: a statement sees what was there when it began.
+        await session.one(users_sql.SHARE_USER, **who)
+        session_id = await session.one(
+            _opening(proof),
+            **(proof.values if proof else {}),
+            **who,
+            password_hash=found.password_hash,
+            session_id=uuid7(),
+            token_hash=token.hash,
+            lifetime=refresh_lifetime,
+            audit_id=uuid7(),
+            request_id=request_id,
+        )
+    if session_id is None:
+        return None
+    # The version and the need were read at one moment: a clinic that has begun to demand since has raised the version.
+    needs_factor = bool(found.needs_factor)
+    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version, needs_factor)
+    return Admission(principal, token)
 
 
 async def refresh(
@@ -193,37 +237,23 @@ async def change_password(
         raise InvalidCredentials
 
 
-async def _open_session(
-    db: Database, found: sql.Credentials, proof: Proof | None, *, refresh_lifetime: timedelta, request_id: str
-) -> Admission | None:
-    assert found.user_id is not None
-    assert found.role is not None
-    assert found.token_version is not None
-    token = RefreshToken.fresh(found.clinic_id)
-    session_id = await db.one(
-        _opening(proof),
-        **(mfa.values_of(proof) if proof else {}),
-        clinic_id=found.clinic_id,
-        user_id=found.user_id,
-        password_hash=found.password_hash,
-        session_id=uuid7(),
-        token_hash=token.hash,
-        lifetime=refresh_lifetime,
-        audit_id=uuid7(),
-        request_id=request_id,
+async def _refuse(db: Database, found: sql.Credentials, *, request_id: str) -> NoReturn:
+    await record_failure(
+        db, "user.login_failed", clinic_id=found.clinic_id, user_id=found.user_id, request_id=request_id
     )
-    if session_id is None:
-        return None
-    # The version and the need were read at one moment: a clinic that has begun to demand since has raised the version.
-    needs_factor = bool(found.needs_factor)
-    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version, needs_factor)
-    return Admission(principal, token)
+    raise InvalidCredentials
 
 
 def _opening(proof: Proof | None) -> Statement[UUID]:
-    if proof is None:
-        return sql.OPEN_SESSION
-    return sql.OPEN_SESSION_BY_STEP if isinstance(proof, Step) else sql.OPEN_SESSION_BY_RECOVERY_CODE
+    match proof:
+        case None:
+            return sql.OPEN_SESSION
+        case Step():
+            return sql.OPEN_SESSION_BY_STEP
+        case RecoveryCode():
+            return sql.OPEN_SESSION_BY_RECOVERY_CODE
+        case Answer():
+            return sql.OPEN_SESSION_BY_PASSKEY
 
 
 def _principal(clinic_id: int, presented: Presented) -> Principal:

@@ -26,9 +26,12 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from app.audit.clauses import ACTOR_ID, record
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
-from app.identity.mfa.clauses import NEEDS_FACTOR, has_factor, spend_recovery_code, spend_step
+from app.identity.mfa.clauses import NEEDS_FACTOR, has_factor, spend_step
 from app.identity.mfa.models import FAILED_AGO_S, totp_secrets
 from app.identity.mfa.rules import Factor
+from app.identity.passkeys.clauses import use_passkey
+from app.identity.passkeys.models import has_passkey
+from app.identity.recovery.clauses import spend_recovery_code
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
 from app.identity.sessions.models import refresh_tokens as tokens
 from app.identity.sessions.models import sessions
@@ -52,18 +55,18 @@ class Credentials:
     last_step: int | None
     failures: int | None
     failed_ago_s: float | None
+    has_passkey: bool | None
     # Whether the clinic demands a second factor, and there is none.
     needs_factor: bool | None
 
     @property
     def factor(self) -> Factor | None:
         """The second factor that a login must prove."""
-        if self.sealed is None:
+        if self.sealed is None and not self.has_passkey:
             return None
         assert self.user_id is not None
-        assert self.last_step is not None
-        assert self.failures is not None
-        return Factor(self.clinic_id, self.user_id, self.sealed, self.last_step, self.failures, self.failed_ago_s)
+        last_step, failures = self.last_step or 0, self.failures or 0
+        return Factor(self.clinic_id, self.user_id, self.sealed, last_step, failures, self.failed_ago_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ _CREDENTIAL_COLUMNS = [
     totp_secrets.c.last_step,
     totp_secrets.c.failures,
     FAILED_AGO_S.label("failed_ago_s"),
+    has_passkey(users).label("has_passkey"),
     NEEDS_FACTOR.label("needs_factor"),
 ]
 _CONFIRMED_APP = and_(
@@ -134,11 +138,11 @@ def _first(value: UUID) -> UUID:
     return value
 
 
-def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
-    """A session of who has no second factor, or has spent a code of it in this very statement."""
-    proves = exists().where(spent_code.c.user_id == users.c.id) if spent_code is not None else ~has_factor(users)
-    # The hash once more, under a lock that a change of the password waits for, and that waits for one: a password
-    # that was changed since it was checked opens nothing, and a change finds every session that its hash opened.
+def _open_session(name: str, proof: CTE | None) -> Statement[UUID]:
+    """A session of who has no second factor, or has used it in this very statement."""
+    proves = exists().where(proof.c.user_id == users.c.id) if proof is not None else ~has_factor(users)
+    # The hash once more, under the transaction's lock: a password that was changed since it was checked opens nothing,
+    # and a change finds every session that its hash opened.
     user = (
         select(users.c.clinic_id, users.c.id, users.c.role)
         .where(
@@ -148,7 +152,6 @@ def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
             users.c.password_hash == bindparam("password_hash", type_=Text),
             proves,
         )
-        .with_for_update(read=True, of=users)
         .cte("user")
     )
     session = (
@@ -181,6 +184,7 @@ def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
 OPEN_SESSION = _open_session("open_session", None)
 OPEN_SESSION_BY_STEP = _open_session("open_session_by_step", spend_step())
 OPEN_SESSION_BY_RECOVERY_CODE = _open_session("open_session_by_recovery_code", spend_recovery_code())
+OPEN_SESSION_BY_PASSKEY = _open_session("open_session_by_passkey", use_passkey())
 
 # The session's row is the family's lock: of a hundred that present one token, one rotates it and the rest see that.
 LOCK_FAMILY = compiled(

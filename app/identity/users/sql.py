@@ -93,6 +93,14 @@ LOCK_USER = compiled(
     is_write=True,
 )
 
+# Many may log in at once; who changes the account waits for them, and they for whoever does.
+SHARE_USER = compiled(
+    "share_user",
+    select(users.c.id).where(_CLINIC, users.c.id == bindparam("user_id", type_=Uuid)).with_for_update(read=True),
+    _first,
+    is_write=True,
+)
+
 _NEW_FIELDS: dict[str, Any] = {
     "full_name": Text(),
     "time_zone": Text(),
