@@ -13,6 +13,7 @@ from app.identity.mfa.rules import Step
 from app.identity.passkeys.rules import Answer
 from app.identity.passwords import Passwords, check_strength
 from app.identity.recovery.rules import RecoveryCode
+from app.identity.rotation import sql as rotation
 from app.identity.rules import Principal
 from app.identity.sessions import sql
 from app.identity.sessions.errors import InvalidToken
@@ -124,9 +125,9 @@ async def refresh(
     """
     successor = token.successor(key)
     async with db.transaction() as session:
-        await session.one(sql.LOCK_FAMILY, clinic_id=token.clinic_id, token_hash=token.hash)
+        await session.one(rotation.LOCK_FAMILY, clinic_id=token.clinic_id, token_hash=token.hash)
         presented = await session.one(
-            sql.PRESENTED,
+            rotation.PRESENTED,
             clinic_id=token.clinic_id,
             token_hash=token.hash,
             successor_hash=successor.hash,
@@ -137,7 +138,7 @@ async def refresh(
         who = {"actor_id": presented.user_id, "actor_role": presented.role}
         if decision is Decision.ROTATE:
             await session.one(
-                sql.ROTATE,
+                rotation.ROTATE,
                 clinic_id=token.clinic_id,
                 token_hash=token.hash,
                 successor_hash=successor.hash,
