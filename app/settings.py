@@ -26,6 +26,8 @@ WELL_KNOWN_SECRETS = frozenset({
 _SCHEME = re.compile(r"postgres(ql)?(\+\w+)?", flags=re.IGNORECASE)
 # Who, then hosts with ports, then the name and options; libpq says the rest when it connects.
 _ADDRESS = re.compile(r"([^\s/?]*@)?((\[[^\s\]]+\]|[^\s:/?@,]*)(:\d{1,5})?(,|(?=[/?]|$)))*([/?]\S*)?")
+# A host, perhaps a port and a path; no user, query or fragment.
+_SITE = re.compile(r"https?://(\[[0-9a-f:]+\]|[\w.-]+)(:\d{1,4}|:[1-5]\d{4})?(/[^\s?#]*)?", flags=re.IGNORECASE)
 
 
 class SettingsError(Exception):
@@ -77,6 +79,12 @@ class Settings(BaseSettings):
     bcrypt_cost: Annotated[
         int, Field(ge=4, le=16, description="log2 of the rounds of a password hash. Below 10 only for tests.")
     ] = 12
+    public_url: Annotated[
+        str,
+        Field(
+            description="Where people reach this system: `https://…`. Passkeys are for its host, which must stay.",
+        ),
+    ] = "http://localhost:8000"
     telemed_data_dir: Annotated[
         Path, Field(description="Folder of the embedded server and of the secrets made for it.")
     ] = Path(".telemed")
@@ -164,6 +172,13 @@ class Settings(BaseSettings):
                 "must look like postgresql://USER:PASSWORD@HOST:5432/NAME, with special characters percent-encoded"
             )
         return f"postgresql://{rest}"
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_site(cls, url: str) -> str:
+        if not _SITE.fullmatch(url):
+            raise ValueError("must look like https://clinic.example, or http://localhost:8000")
+        return url
 
     @model_validator(mode="after")
     def _secrets_are_strong(self) -> Self:

@@ -85,6 +85,14 @@ class Clinic:
         """Another patient."""
         return self.hires("petra", role="patient")
 
+    def demands_second_factor(self, *roles: str) -> None:
+        """As `telemed clinic demand-second-factor` does; of no role: of nobody."""
+        db: Database = self.client.app.state.db  # type: ignore[attr-defined]
+        assert self.client.portal is not None
+        self.client.portal.call(
+            lambda: users.demand_second_factor(db, clinic_id=self.id, roles=roles, request_id="test")
+        )
+
     def hires(self, name: str, **fields: Any) -> "Person":
         """Somebody whom the admin gives an account, logged in."""
         body = {

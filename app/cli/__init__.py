@@ -29,6 +29,7 @@ cli.command("tidy")(tidy.tidy)
 cli.command("bench")(bench.bench)
 db.command("url")(schema.url)
 clinic.command("create")(people.create_clinic)
+clinic.command("demand-second-factor")(people.demand_second_factor)
 user.command("create")(people.create_user)
 user.command("reset-codes")(people.reset_codes)
 

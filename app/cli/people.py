@@ -1,4 +1,4 @@
-"""`telemed clinic create`, `telemed user create` and `telemed user reset-codes`."""
+"""`telemed clinic create`, `clinic demand-second-factor`, `user create` and `user reset-codes`."""
 
 import sys
 from typing import Annotated
@@ -10,7 +10,7 @@ from app.cli.house import opened
 from app.db.database import Database
 from app.identity.mfa import service as mfa
 from app.identity.passwords import LENGTH_MAX, LENGTH_MIN, Passwords
-from app.identity.rules import DOCTOR, ROLES
+from app.identity.rules import DOCTOR, ROLES, STAFF
 from app.identity.users import rules, service
 from app.kit.errors import DomainError
 
@@ -29,6 +29,28 @@ def create_clinic(
     if clinic_id is None:
         fail(f"there is a clinic {slug!r} already.")
     out.print(f"Clinic {slug} is number {clinic_id}. Next: telemed user create EMAIL --role admin --clinic {slug} …")
+
+
+def demand_second_factor(
+    slug: Annotated[str, typer.Argument(help="The clinic's slug.")],
+    of: Annotated[list[str] | None, typer.Option(help="doctor or admin; once for each.")] = None,
+    nobody: Annotated[bool, typer.Option("--nobody", help="Demand it no more.")] = False,
+) -> None:
+    """Demand a second factor of these roles, and of no other. Who has none yet can only set one up."""
+    roles = set(of or ())
+    if bool(roles) == nobody:
+        fail("say of whom: --of doctor --of admin, or --nobody.")
+    if other := sorted(roles - STAFF):
+        fail(f"it cannot be demanded of {other[0]!r}; choose doctor, admin or both.")
+
+    async def work(db: Database, _: Passwords) -> None:
+        clinic_id = await _clinic_id(db, slug)
+        lacking = await service.demand_second_factor(db, clinic_id=clinic_id, roles=roles, request_id=COMMAND_LINE)
+        whom = " and ".join(sorted(roles)) or "nobody"
+        out.print(f"Clinic {slug} demands a second factor of {whom}. Now asked to set one up: {lacking}.")
+
+    with opened() as house:
+        house.run(work)
 
 
 def create_user(
@@ -76,10 +98,10 @@ def create_user(
 
 
 def reset_codes(
-    email: Annotated[str, typer.Argument(help="Whose authenticator app and recovery codes are lost.")],
+    email: Annotated[str, typer.Argument(help="Whose app or passkeys, and recovery codes, are lost.")],
     clinic: Annotated[str, typer.Option(help="The clinic's slug.")] = rules.DEFAULT_CLINIC,
 ) -> None:
-    """Turn somebody's one-time codes off and end their sessions. Be sure that it is they who ask."""
+    """Take somebody's second factors off and end their sessions. Be sure that it is they who ask."""
 
     async def work(db: Database, _: Passwords) -> None:
         clinic_id = await _clinic_id(db, clinic)
@@ -87,8 +109,8 @@ def reset_codes(
         if not found:
             fail(f"clinic {clinic} has no user {email!r}.")
         if not await mfa.reset(db, clinic_id=clinic_id, user_id=found[0].id, request_id=COMMAND_LINE):
-            fail(f"{email} has no one-time codes.")
-        out.print(f"{email} can log in with the password alone, and should set codes up again.", soft_wrap=True)
+            fail(f"{email} has no second factor.")
+        out.print(f"{email} can log in with the password alone, and should set a factor up again.", soft_wrap=True)
 
     with opened() as house:
         house.run(work)

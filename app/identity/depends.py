@@ -1,10 +1,12 @@
 """What identity's endpoints get from the application besides the database."""
 
+from datetime import timedelta
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from app.identity.attempts.service import Attempts
+from app.identity.passkeys.rules import RelyingParty
 from app.identity.passwords import Passwords
 from app.identity.tokens import AccessTokens
 from app.ratelimit.rules import network_of
@@ -26,14 +28,24 @@ async def _mfa_key(request: Request) -> bytes:
     return cast("bytes", request.app.state.mfa_key)
 
 
-async def _attempts(request: Request) -> Attempts:
+async def _login_attempts(request: Request) -> Attempts:
     state = request.app.state
     key = None if state.rate_limits is None else state.attempts_key
-    return Attempts(state.db, key, network_of(request.client.host if request.client else None))
+    return Attempts(state.db, state.passwords, key, network_of(request.client.host if request.client else None))
+
+
+async def _relying_party(request: Request) -> RelyingParty:
+    return cast("RelyingParty", request.app.state.relying_party)
+
+
+async def _refresh_lifetime(request: Request) -> timedelta:
+    return cast("timedelta", request.app.state.refresh_lifetime)
 
 
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
 MfaKey = Annotated[bytes, Depends(_mfa_key)]
-LoginAttempts = Annotated[Attempts, Depends(_attempts)]
+LoginAttempts = Annotated[Attempts, Depends(_login_attempts)]
+Site = Annotated[RelyingParty, Depends(_relying_party)]
+RefreshLifetime = Annotated[timedelta, Depends(_refresh_lifetime)]

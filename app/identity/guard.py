@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
 from app.http import documents, problems, query, strict
+from app.identity.errors import SecondFactorRequired
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
     BodyTooLarge,
@@ -53,25 +54,34 @@ class Gate:
     """What must hold before an endpoint is called. Without a permission it is public."""
 
     permission: Permission | None
-    check_headers: HeaderCheck | None
-    pace: Pace
+    check_headers: HeaderCheck | None = None
+    pace: Pace = Pace.ORDINARY
+    # Whether it is open to who must set a second factor up before anything else.
+    is_for_enrolling: bool = False
 
 
 def requires(
-    permission: Permission, *, headers: HeaderCheck | None = None, pace: Pace = Pace.ORDINARY
+    permission: Permission,
+    *,
+    headers: HeaderCheck | None = None,
+    pace: Pace = Pace.ORDINARY,
+    enrolling: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Let only callers with `permission` reach the endpoint, and only with headers that pass."""
-    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers, pace))
+    """Let only callers with `permission` reach the endpoint, and only with headers that pass.
+
+    Who lacks the second factor that the clinic demands gets there if it says `enrolling`.
+    """
+    return lambda endpoint: _with_gate(endpoint, Gate(permission, headers, pace, enrolling))
 
 
 def public(endpoint: Endpoint) -> Endpoint:
     """Let everybody reach the endpoint, at a strict pace: it is where people say who they are."""
-    return _with_gate(endpoint, Gate(None, None, Pace.STRICT))
+    return _with_gate(endpoint, Gate(None, pace=Pace.STRICT))
 
 
 def probed(endpoint: Endpoint) -> Endpoint:
     """Let everybody reach the endpoint, however often."""
-    return _with_gate(endpoint, Gate(None, None, Pace.ANY))
+    return _with_gate(endpoint, Gate(None, pace=Pace.ANY))
 
 
 def gate_of(endpoint: Callable[..., Any]) -> Gate:
@@ -107,12 +117,14 @@ class GuardedRoute(APIRoute):
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
                     raise Forbidden
+                if principal and principal.needs_factor and not gate.is_for_enrolling:
+                    raise SecondFactorRequired
                 _count(request, principal, gate.pace)
                 await read(request)
                 return await handler(request)
-            except Forbidden:
+            except Forbidden as refusal:
                 if principal:
-                    await _record_denial(request, principal)
+                    await _record_denial(request, principal, refusal)
                 raise
 
         return guarded
@@ -188,7 +200,7 @@ def _count(request: Request, principal: Principal | None, pace: Pace) -> None:
         limits.check(network=network, clinic_id=principal.clinic_id, caller=principal.user_id, is_strict=is_strict)
 
 
-async def _record_denial(request: Request, principal: Principal) -> None:
+async def _record_denial(request: Request, principal: Principal, refusal: Forbidden) -> None:
     await record_event(
         request.app.state.db,
         clinic_id=principal.clinic_id,
@@ -199,7 +211,11 @@ async def _record_denial(request: Request, principal: Principal) -> None:
         entity_id=None,
         outcome=DENIED,
         request_id=context.request_id(),
-        details={"method": request.method, "route": request.scope["route"].path},
+        details={
+            "method": request.method,
+            "route": request.scope["route"].path,
+            **({"reason": refusal.code} if refusal.code != Forbidden.code else {}),
+        },
     )
 
 
@@ -224,6 +240,8 @@ def _implied(gate: Gate, path: str, endpoint: Callable[..., Any]) -> dict[int | 
     errors: list[type[DomainError]] = [Invalid, BodyTooLarge, RateLimited, InternalError, Unavailable]
     if gate.permission:
         errors += [Unauthenticated, Forbidden]
+        if not gate.is_for_enrolling:
+            errors.append(SecondFactorRequired)
     if "{" in path:
         errors.append(NotFound)
     if {"body", "form"} & inspect.signature(endpoint).parameters.keys():

@@ -6,6 +6,8 @@ from uuid import UUID
 
 PATIENT, DOCTOR, ADMIN = "patient", "doctor", "admin"
 ROLES = frozenset({PATIENT, DOCTOR, ADMIN})
+# Of whom a clinic may demand a second factor.
+STAFF = frozenset({DOCTOR, ADMIN})
 
 
 class Permission(StrEnum):
@@ -54,6 +56,8 @@ class Principal:
     role: str
     session_id: UUID
     token_version: int
+    # The clinic demands a second factor of this role, and there is none yet: good for setting one up.
+    needs_factor: bool = False
 
 
 def may(role: str, permission: Permission) -> bool:

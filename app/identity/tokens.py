@@ -9,7 +9,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import jwt
@@ -23,12 +23,14 @@ ISSUER = AUDIENCE = "telemed"
 TYPE = "at+jwt"
 # Ours have about 500 bytes; parsing something huge would be work for a stranger.
 TOKEN_BYTES_MAX = 4096
-REFRESH_SECRET_BYTES = 32
+SECRET_BYTES = 32
 # Two servers whose clocks differ a little must not refuse each other's fresh tokens.
 CLOCK_SKEW_S = 60
 # A session sends its token again and again: 5 MB remember as many as are in use at a time.
 KNOWN_MAX = 20_000
 _CLINIC_BYTES, _KEY_ID_BYTES = 4, 6
+# A claim of those only who must set a second factor up before anything else.
+_FACTOR, _TO_ENROL = "mfa", "enrol"
 _REQUIRED = ["iss", "aud", "sub", "iat", "exp", "jti", "clinic", "role", "sid", "ver"]
 
 
@@ -61,6 +63,7 @@ class AccessTokens:
             "role": principal.role,
             "sid": str(principal.session_id),
             "ver": principal.token_version,
+            **({_FACTOR: _TO_ENROL} if principal.needs_factor else {}),
         }
         with warnings.catch_warnings():
             # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
@@ -116,29 +119,31 @@ def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
         raise ValueError("made in the future")
     if claims["role"] not in ROLES:
         raise ValueError("no such role")
-    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(session_id), version)
+    if claims.get(_FACTOR, _TO_ENROL) != _TO_ENROL:
+        raise ValueError("no such limit")
+    return Principal(clinic_id, UUID(claims["sub"]), claims["role"], UUID(session_id), version, _FACTOR in claims)
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """A refresh token: the clinic, so that one shard is asked, and a secret."""
+class OpaqueToken:
+    """The clinic, so that one shard is asked, and a secret."""
 
     clinic_id: int
     secret: bytes
 
     @classmethod
-    def fresh(cls, clinic_id: int) -> "RefreshToken":
-        """The first token of a session."""
-        return cls(clinic_id, secrets.token_bytes(REFRESH_SECRET_BYTES))
+    def fresh(cls, clinic_id: int) -> Self:
+        """One that nobody has."""
+        return cls(clinic_id, secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
-    def parse(cls, text: str) -> "RefreshToken | None":
+    def parse(cls, text: str) -> Self | None:
         """The token that `text` spells, or `None`."""
         try:
             raw = base64.b64decode(text, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        if len(raw) != _CLINIC_BYTES + REFRESH_SECRET_BYTES:
+        if len(raw) != _CLINIC_BYTES + SECRET_BYTES:
             return None
         clinic_id = int.from_bytes(raw[:_CLINIC_BYTES], signed=True)
         return cls(clinic_id, raw[_CLINIC_BYTES:])
@@ -152,9 +157,21 @@ class RefreshToken:
         """What is stored."""
         return hashlib.sha256(self.secret).digest()
 
+
+class RefreshToken(OpaqueToken):
+    """Goes on with a session, once."""
+
+    __slots__ = ()
+
     def successor(self, key: bytes) -> "RefreshToken":
         """The next token: always the same one, so that a rotation whose answer was lost can be repeated.
 
         Only the holder of `key` can compute it; only its hash is stored.
         """
         return RefreshToken(self.clinic_id, hmac.digest(key, self.secret, hashlib.sha256))
+
+
+class LoginTicket(OpaqueToken):
+    """Stands for a password that was right a moment ago; its hash is the challenge that a passkey answers."""
+
+    __slots__ = ()

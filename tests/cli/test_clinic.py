@@ -17,3 +17,32 @@ def test_slug_that_cannot_be_one_is_refused(home: Home, slug: str) -> None:
 
 def test_schema_that_is_missing_is_told_with_what_to_do(home: Home) -> None:
     assert "telemed migrate" in home.refuses("clinic", "create", "north")
+
+
+def test_second_factor_is_demanded_and_no_more(beside: Home) -> None:
+    beside.telemed("clinic", "create", "strict")
+    create = ["user", "create", "--role", "doctor", "--name", "Dora", "--clinic", "strict", "--password-stdin"]
+    beside.telemed(*create, "dora@strict.test", given="plum-tractor-candle")
+    demand = ["clinic", "demand-second-factor", "strict"]
+    told = beside.telemed(*demand, "--of", "doctor", "--of", "admin").stdout
+    assert "admin and doctor" in told
+    assert "1" in told
+    assert "nobody" in beside.telemed(*demand, "--nobody").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ([], "--of doctor"),
+        (["--of", "doctor", "--nobody"], "--of doctor"),
+        (["--of", "patient"], "'patient'"),
+    ],
+    ids=["of whom", "both", "patient"],
+)
+def test_demand_that_makes_no_sense_is_one_line(home: Home, arguments: list[str], hint: str) -> None:
+    assert hint in home.refuses("clinic", "demand-second-factor", "main", *arguments)
+    assert not home.data_dir.exists()
+
+
+def test_demand_of_an_unknown_clinic_is_one_line(beside: Home) -> None:
+    assert "no clinic" in beside.refuses("clinic", "demand-second-factor", "nowhere", "--nobody")

@@ -113,5 +113,5 @@ def test_who_has_lost_app_and_paper_gets_in_after_reset_codes(served: Served, be
     assert log_in(served, "lost@phone.test") == 401
     assert "password alone" in beside.telemed("user", "reset-codes", "LOST@phone.test").stdout
     assert log_in(served, "lost@phone.test") == 200
-    assert "no one-time codes" in beside.refuses("user", "reset-codes", "lost@phone.test")
+    assert "no second factor" in beside.refuses("user", "reset-codes", "lost@phone.test")
     assert "no user" in beside.refuses("user", "reset-codes", "nobody@phone.test")

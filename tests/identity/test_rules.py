@@ -66,6 +66,7 @@ def presented(
         session_ended_at=NOW - timedelta(hours=1) if has_ended else None,
         used_at=NOW - used_ago if used_ago is not None else None,
         successor_used_at=NOW if is_successor_used else None,
+        needs_factor=False,
     )
 
 

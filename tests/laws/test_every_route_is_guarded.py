@@ -10,8 +10,10 @@ from starlette.testclient import TestClient
 
 from app import main
 from app.identity.guard import GuardedRoute
-from tests.cast import Clinic, fresh_key, prescription_for
+from app.identity.rules import STAFF
+from tests.cast import PASSWORD, Clinic, fresh_key, prescription_for
 from tests.contract import document
+from tests.identity.authenticator import adds_passkey
 from tests.laws.catalog import operations, routes
 from tests.prescription.test_post_prescriptions import held_consultation
 
@@ -29,6 +31,12 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/auth/mfa/totp"): ANY,
     ("POST", "/auth/mfa/totp/confirm"): ANY,
     ("DELETE", "/auth/mfa/totp"): ANY,
+    ("POST", "/auth/mfa/passkeys"): ANY,
+    ("POST", "/auth/mfa/passkeys/confirm"): ANY,
+    ("GET", "/auth/mfa/passkeys"): ANY,
+    ("DELETE", "/auth/mfa/passkeys/{id}"): ANY,
+    ("POST", "/auth/mfa/passkeys/challenge"): None,
+    ("POST", "/auth/mfa/passkeys/login"): None,
     ("GET", "/users/me"): ANY,
     ("PATCH", "/users/me"): ANY,
     ("POST", "/users/"): {"admin"},
@@ -51,6 +59,15 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("GET", "/audit-logs/"): {"admin"},
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
+}
+# What is open to somebody of whom the clinic demands a second factor, and who has none yet.
+ENROLLING = {
+    ("POST", "/auth/mfa/totp"),
+    ("POST", "/auth/mfa/totp/confirm"),
+    ("POST", "/auth/mfa/passkeys"),
+    ("POST", "/auth/mfa/passkeys/confirm"),
+    ("POST", "/auth/logout"),
+    ("GET", "/users/me"),
 }
 PUBLIC_PAGES = {"/openapi.json", "/docs", "/docs/static"}
 GUARDED = [call for call, who in WHO.items() if who is not None]
@@ -125,6 +142,18 @@ def test_right_role_passes_the_gate(clinic: Clinic, method: str, path: str) -> N
         assert answer.status_code not in (401, 403, 405, 500, 503), answer.text
 
 
+@pytest.mark.parametrize(("method", "path"), named(call for call in GUARDED if STAFF & (WHO[call] or ANY)))
+def test_who_lacks_the_demanded_factor_can_only_set_one_up(clinic: Clinic, method: str, path: str) -> None:
+    lacking = [clinic.hires(f"some-{role}", role=role) for role in sorted(STAFF & (WHO[method, path] or ANY))]
+    clinic.demands_second_factor(*STAFF)
+    for person in lacking:
+        answer = person.logs_in().sends(method, path.replace("{id}", str(uuid.uuid4())))
+        if (method, path) in ENROLLING:
+            assert answer.status_code not in (401, 403, 405, 500, 503), answer.text
+        else:
+            assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required")
+
+
 # A record of `clinic` for each route that names one: how it is named, and who of the clinic has nothing to do with it.
 Named = Callable[[Clinic], dict[str, Any]]
 
@@ -168,9 +197,14 @@ def _session(clinic: Clinic) -> dict[str, Any]:
     return {"path": f"/auth/sessions/{here['id']}"}
 
 
+def _passkey(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/auth/mfa/passkeys/{adds_passkey(clinic.paul)[1]['id']}", "json": {"password": PASSWORD}}
+
+
 NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
     ("PATCH", "/users/{id}"): (_user, set()),
     ("DELETE", "/auth/sessions/{id}"): (_session, {"petra", "amara"}),
+    ("DELETE", "/auth/mfa/passkeys/{id}"): (_passkey, {"petra", "amara"}),
     ("GET", "/doctors/{id}"): (_doctor, set()),
     ("DELETE", "/availability/{id}"): (_slot, {"dev"}),
     ("GET", "/consultations/{id}"): (_consultation, {"petra", "dev"}),

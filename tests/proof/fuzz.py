@@ -29,6 +29,7 @@ from app.main import create_app
 from tests.cast import Clinic, Person, found_clinic, fresh_key, iso, some_time
 from tests.conftest import FAST_AND_LOOSE, settings_for
 from tests.contract import document
+from tests.identity.authenticator import adds_passkey
 from tests.proof.figures import Figure, Scenario, at_least, missed, none, told
 
 BASE_URL = "http://testserver"
@@ -101,6 +102,7 @@ class Records:
                 for session in person.in_another_session().gets("/auth/sessions").json()["items"]
                 if session["is_current"]
             ],
+            "/auth/mfa/passkeys/": [adds_passkey(clinic.petra)[1]["id"]],
         }
 
     def steer(self, case: Case) -> None:

@@ -19,19 +19,18 @@ class Attempts:
     """The attempts of one network; without a key nobody is slowed down."""
 
     db: Database
+    passwords: Passwords
     key: bytes | None
     network: str
 
-    async def verify(
-        self, passwords: Passwords, password: str, stored: str | None, *, clinic_id: int, email: str
-    ) -> bool:
+    async def verify(self, password: str, stored: str | None, *, clinic_id: int, email: str) -> bool:
         """Whether `password` made the hash `stored`. Raises `RateLimited` before it looks, and `Unavailable`.
 
         Counted before the password is looked at: a thousand guesses at once are a thousand. Known and unknown e-mails
         are counted alike, in all spellings.
         """
         counted = await self._admit(clinic_id, email)
-        is_right = await passwords.verify(password, stored)
+        is_right = await self.passwords.verify(password, stored)
         if is_right and counted:
             await self.db.one(sql.FORGIVE, clinic_id=clinic_id, buckets=counted)
         return is_right

@@ -4,11 +4,14 @@ from app.kit.errors import DomainError, Kind
 
 
 class OtpRequired(DomainError):
-    """The password is right, and the account has a second factor."""
+    """The password is right, and the account has a second factor: an app with codes, or a passkey."""
 
     code = "otp_required"
     kind = Kind.UNAUTHENTICATED
-    sentence = "This account needs a one-time code as well. Send it as `otp`."
+    sentence = (
+        "This account needs a second factor as well: a one-time or recovery code, sent as `otp`, or a passkey "
+        "(`POST /auth/mfa/passkeys/challenge`)."
+    )
 
 
 class OtpInvalid(DomainError):
@@ -17,6 +20,14 @@ class OtpInvalid(DomainError):
     code = "otp_invalid"
     kind = Kind.UNAUTHENTICATED
     sentence = "This code is wrong, too old, or was used before. Wait for the next one, or use a recovery code."
+
+
+class LastSecondFactor(DomainError):
+    """The clinic demands a second factor of this role, and there would be none left."""
+
+    code = "last_second_factor"
+    kind = Kind.CONFLICT
+    sentence = "Your clinic demands a second factor, and this is your only one. Add another one first."
 
 
 class TotpAlreadyOn(DomainError):

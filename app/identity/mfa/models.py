@@ -1,4 +1,4 @@
-"""Tables `totp_secrets` and `recovery_codes`."""
+"""Table `totp_secrets`."""
 
 from sqlalchemy import (
     BigInteger,
@@ -32,19 +32,6 @@ totp_secrets = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("failed_at", Instant),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
-)
-
-recovery_codes = Table(
-    "recovery_codes",
-    metadata,
-    clinic_id(),
-    Column("user_id", Uuid, primary_key=True),
-    # SHA-256 of 80 random bits.
-    Column("code_hash", LargeBinary, primary_key=True),
-    Column("used_at", Instant),
-    ForeignKeyConstraint(
-        ["clinic_id", "user_id"], ["totp_secrets.clinic_id", "totp_secrets.user_id"], ondelete="CASCADE"
-    ),
 )
 
 # How many seconds ago a wrong code was tried.

@@ -5,16 +5,15 @@ from datetime import datetime
 from typing import NoReturn
 from uuid import UUID
 
-from app.audit.clauses import FAILURE
-from app.audit.service import record_event
 from app.db.database import Database
 from app.identity.attempts.service import Attempts
-from app.identity.errors import InvalidCredentials
 from app.identity.mfa import rules, sql
-from app.identity.mfa.errors import OtpInvalid, OtpRequired, TotpAlreadyOn
-from app.identity.mfa.rules import Factor, Proof, Step
-from app.identity.passwords import Passwords
+from app.identity.mfa.errors import LastSecondFactor, OtpInvalid, OtpRequired, TotpAlreadyOn
+from app.identity.mfa.rules import Code, Factor, Step
+from app.identity.proof import check_own_password
+from app.identity.recovery import rules as recovery
 from app.identity.rules import Principal
+from app.identity.trail import record_failure, trace
 from app.identity.users import sql as users_sql
 from app.kit import sealing
 from app.kit.errors import RateLimited
@@ -23,7 +22,6 @@ from app.kit.ids import uuid7
 
 async def set_up(
     db: Database,
-    passwords: Passwords,
     attempts: Attempts,
     principal: Principal,
     *,
@@ -36,14 +34,19 @@ async def set_up(
     Raises `InvalidCredentials`, `TotpAlreadyOn`, `RateLimited`, `Unavailable`.
     """
     found = await db.one(sql.OWN_APP, **_who(principal))
-    email, stored = (found.email, found.password_hash) if found else ("", None)
-    is_right = await attempts.verify(passwords, password, stored, clinic_id=principal.clinic_id, email=email)
-    if not is_right or found is None:
-        await _record_wrong_password(db, principal, request_id=request_id)
-        raise InvalidCredentials
+    await check_own_password(
+        db,
+        attempts,
+        principal,
+        password=password,
+        account=found,
+        action="user.totp_failed",
+        request_id=request_id,
+    )
+    assert found, "a password was right"
     secret = rules.fresh_secret()
     sealed = sealing.seal(key, secret.encode(), place=_place(principal.clinic_id, principal.user_id))
-    if await db.one(sql.SET_UP, **_who(principal), **_trace(principal, request_id), sealed=sealed) is None:
+    if await db.one(sql.SET_UP, **_who(principal), **trace(principal, request_id), sealed=sealed) is None:
         raise TotpAlreadyOn
     return secret, rules.app_address(secret, email=found.email)
 
@@ -58,7 +61,7 @@ async def confirm(
     factor = _factor(principal, found)
     _check_wait(factor)
     proof = _read(factor, key=key, otp=otp, now=now)
-    codes = rules.fresh_recovery_codes()
+    codes = recovery.fresh_codes()
     if isinstance(proof, Step):
         async with db.transaction() as session:
             # Behind the logins that are under way: the statement that ends sessions must begin after them.
@@ -66,20 +69,20 @@ async def confirm(
             confirmed = await session.one(
                 sql.CONFIRM,
                 **_who(principal),
-                **_trace(principal, request_id),
+                **trace(principal, request_id),
                 session_id=principal.session_id,
                 sealed=found.sealed,
                 step=proof.number,
-                code_hashes=[rules.hash_of(code) for code in codes],
+                code_hashes=[recovery.hash_of(code) for code in codes],
             )
         if confirmed is not None:
             return codes
-    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **trace(principal, request_id))
     raise OtpInvalid
 
 
 async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, now: datetime, request_id: str) -> None:
-    """No login needs a code any more. Raises `OtpInvalid`, `RateLimited`."""
+    """No login needs a code any more. Raises `OtpInvalid`, `RateLimited`, `LastSecondFactor`."""
     found = await db.one(sql.OWN_APP, **_who(principal))
     if found is None or not found.is_confirmed:
         raise OtpInvalid
@@ -88,42 +91,48 @@ async def remove(db: Database, principal: Principal, *, key: bytes, otp: str, no
     proof = _read(factor, key=key, otp=otp, now=now)
     if proof is not None:
         statement = sql.REMOVE_BY_STEP if isinstance(proof, Step) else sql.REMOVE_BY_RECOVERY_CODE
-        removed = await db.one(
-            statement,
-            **_who(principal),
-            **_trace(principal, request_id),
-            **values_of(proof),
-            session_id=principal.session_id,
-        )
+        async with db.transaction() as session:
+            await session.one(sql.LOCK_FACTORS, **_who(principal))
+            removed = await session.one(
+                statement,
+                **_who(principal),
+                **trace(principal, request_id),
+                **proof.values,
+                session_id=principal.session_id,
+            )
         if removed is not None:
             return
-    await db.one(sql.NOTE_FAILURE, **_who(principal), **_trace(principal, request_id))
+        found = await db.one(sql.OWN_APP, **_who(principal))
+        if found is not None and found.is_demanded:
+            raise LastSecondFactor
+    await db.one(sql.NOTE_FAILURE, **_who(principal), **trace(principal, request_id))
     raise OtpInvalid
 
 
 async def reset(db: Database, *, clinic_id: int, user_id: UUID, request_id: str) -> bool:
-    """The user's app and codes are gone and all sessions ended, for who has lost both; whether there was an app."""
-    gone = await db.one(
-        sql.RESET,
-        clinic_id=clinic_id,
-        user_id=user_id,
-        # None of theirs is spared.
-        session_id=uuid7(),
-        actor_id=None,
-        actor_role=None,
-        audit_id=uuid7(),
-        request_id=request_id,
-    )
+    """The user's second factors are gone and all sessions ended, for who has lost them; whether there were any."""
+    who = {"clinic_id": clinic_id, "user_id": user_id}
+    async with db.transaction() as session:
+        await session.one(sql.LOCK_FACTORS, **who)
+        # No session of theirs is spared: this is the id of none.
+        gone = await session.one(sql.RESET, **who, **trace(None, request_id), session_id=uuid7())
     return gone is not None
 
 
-async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, now: datetime, request_id: str) -> Proof:
+async def demand(db: Database, factor: Factor, *, key: bytes, otp: str | None, now: datetime, request_id: str) -> Code:
     """What the code of somebody who logs in proves. Raises `OtpRequired`, `OtpInvalid`, `RateLimited`.
 
     Whether it was used before, only the statement tells that spends it.
     """
     if otp is None:
-        await _record_missing_code(db, factor, request_id=request_id)
+        await record_failure(
+            db,
+            "user.login_failed",
+            clinic_id=factor.clinic_id,
+            user_id=factor.user_id,
+            request_id=request_id,
+            reason=OtpRequired.code,
+        )
         raise OtpRequired
     _check_wait(factor)
     proof = _read(factor, key=key, otp=otp, now=now)
@@ -138,17 +147,9 @@ async def refuse(db: Database, factor: Factor, *, request_id: str) -> NoReturn:
         sql.NOTE_FAILED_LOGIN,
         clinic_id=factor.clinic_id,
         user_id=factor.user_id,
-        actor_id=None,
-        actor_role=None,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(None, request_id),
     )
     raise OtpInvalid
-
-
-def values_of(proof: Proof) -> Mapping[str, object]:
-    """What the statement that spends it binds."""
-    return {"step": proof.number} if isinstance(proof, Step) else {"code_hash": proof.code_hash}
 
 
 def _check_wait(factor: Factor) -> None:
@@ -156,8 +157,10 @@ def _check_wait(factor: Factor) -> None:
         raise RateLimited("Too many wrong codes. Try again after `Retry-After` seconds.", retry_after_s=seconds)
 
 
-def _read(factor: Factor, *, key: bytes, otp: str, now: datetime) -> Proof | None:
-    secret = sealing.unseal(key, factor.sealed, place=_place(factor.clinic_id, factor.user_id)).decode()
+def _read(factor: Factor, *, key: bytes, otp: str, now: datetime) -> Code | None:
+    secret = None
+    if factor.sealed is not None:
+        secret = sealing.unseal(key, factor.sealed, place=_place(factor.clinic_id, factor.user_id)).decode()
     return rules.read_code(otp, secret=secret, last_step=factor.last_step, now=now)
 
 
@@ -176,40 +179,3 @@ def _place(clinic_id: int, user_id: UUID) -> str:
 
 def _who(principal: Principal) -> Mapping[str, object]:
     return {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
-
-
-def _trace(principal: Principal, request_id: str) -> Mapping[str, object]:
-    return {
-        "actor_id": principal.user_id,
-        "actor_role": principal.role,
-        "audit_id": uuid7(),
-        "request_id": request_id,
-    }
-
-
-async def _record_wrong_password(db: Database, principal: Principal, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=principal.clinic_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        action="user.totp_failed",
-        entity_type="user",
-        entity_id=str(principal.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
-        details={"reason": "invalid_credentials"},
-    )
-
-
-async def _record_missing_code(db: Database, factor: Factor, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=factor.clinic_id,
-        action="user.login_failed",
-        entity_type="user",
-        entity_id=str(factor.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
-        details={"reason": "otp_required"},
-    )

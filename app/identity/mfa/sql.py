@@ -1,10 +1,10 @@
 """Apps: set up, confirmed, asked for codes, removed."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
     BigInteger,
     ColumnElement,
@@ -15,9 +15,8 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    insert,
+    or_,
     select,
-    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as insert_or_update
@@ -25,11 +24,12 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_update
 from app.audit.clauses import FAILURE, record
 from app.db.schema import Uuid
 from app.db.statement import Statement, compiled, constant
-from app.identity.mfa.models import FAILED_AGO_S, recovery_codes
+from app.identity.mfa.models import FAILED_AGO_S
 from app.identity.mfa.models import totp_secrets as apps
-from app.identity.revocations.clauses import end_sessions, revoke_sessions
-from app.identity.sessions.models import sessions
-from app.identity.users.models import users
+from app.identity.passkeys.models import has_passkey, passkeys
+from app.identity.recovery.clauses import is_another_code, replace_codes, spend_recovery_code, take_codes
+from app.identity.revocations.clauses import end_other_sessions
+from app.identity.users.models import IS_FACTOR_DEMANDED, clinics, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,16 @@ class OwnApp:
     last_step: int | None
     failures: int | None
     failed_ago_s: float | None
+    # Whether the clinic demands a second factor of the caller.
+    is_demanded: bool
 
 
 _CLINIC_ID = bindparam("clinic_id", type_=Integer)
 _USER_ID = bindparam("user_id", type_=Uuid)
 _SEALED = bindparam("sealed", type_=LargeBinary)
 _OWN = and_(apps.c.clinic_id == _CLINIC_ID, apps.c.user_id == _USER_ID)
+
+_OWNER = and_(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID)
 
 
 def _first(value: UUID) -> UUID:
@@ -65,9 +69,14 @@ OWN_APP = compiled(
         apps.c.last_step,
         apps.c.failures,
         FAILED_AGO_S.label("failed_ago_s"),
+        IS_FACTOR_DEMANDED.label("is_demanded"),
     )
-    .select_from(users.outerjoin(apps, and_(apps.c.clinic_id == users.c.clinic_id, apps.c.user_id == users.c.id)))
-    .where(users.c.clinic_id == _CLINIC_ID, users.c.id == _USER_ID),
+    .select_from(
+        users.join(clinics, clinics.c.clinic_id == users.c.clinic_id).outerjoin(
+            apps, and_(apps.c.clinic_id == users.c.clinic_id, apps.c.user_id == users.c.id)
+        )
+    )
+    .where(_OWNER),
     OwnApp,
 )
 
@@ -101,92 +110,97 @@ def _confirm() -> Statement[UUID]:
         .returning(apps.c.clinic_id, apps.c.user_id)
         .cte("confirmed_app")
     )
-    hashes = bindparam("code_hashes", type_=ARRAY(LargeBinary))
-    codes = (
-        insert(recovery_codes)
-        .from_select(
-            ["clinic_id", "user_id", "code_hash"],
-            select(confirmed.c.clinic_id, confirmed.c.user_id, func.unnest(hashes).label("code_hash")),
-        )
-        .cte("codes")
-    )
     query = select(confirmed.c.user_id).add_cte(
-        codes, _told(confirmed, "user.totp_confirmed"), *_ends_other_sessions(confirmed)
+        *replace_codes(confirmed), _told(confirmed, "user.totp_confirmed"), *_ends_other_sessions(confirmed)
     )
     return compiled("confirm_app", query, _first, is_write=True)
 
 
-def _remove(name: str, app: CTE, *, action: str) -> Statement[UUID]:
-    """`app` is gone, its recovery codes with it, and so are the user's other sessions."""
-    query = select(app.c.user_id).add_cte(_told(app, action), *_ends_other_sessions(app))
+def _remove_by_step() -> Statement[UUID]:
+    # The row cannot be used up and deleted by one statement: that the step is a new one is asked while deleting.
+    is_right = and_(apps.c.confirmed_at.is_not(None), apps.c.last_step < bindparam("step", type_=BigInteger))
+    return _remove("remove_app_by_step", _free_owner(), is_right)
+
+
+def _remove_by_recovery_code() -> Statement[UUID]:
+    owner = _free_owner()
+    spent = spend_recovery_code(exists(select(owner.c.user_id)))
+    return _remove("remove_app_by_recovery_code", owner, exists(select(spent.c.user_id)), is_another_code())
+
+
+def _remove(name: str, owner: CTE, which: ColumnElement[bool], *codes: ColumnElement[bool]) -> Statement[UUID]:
+    """The app is gone, and so are the user's other sessions; without a passkey the recovery codes too."""
+    app = (
+        delete(apps)
+        .where(_OWN, which, exists(select(owner.c.user_id)))
+        .returning(apps.c.clinic_id, apps.c.user_id)
+        .cte("gone_app")
+    )
+    taken = take_codes(app, ~select(owner.c.has_passkey).scalar_subquery(), *codes)
+    query = select(app.c.user_id).add_cte(taken, _told(app, "user.totp_removed"), *_ends_other_sessions(app))
     return compiled(name, query, _first, is_write=True)
 
 
-def _gone(which: ColumnElement[bool]) -> CTE:
-    return delete(apps).where(_OWN, which).returning(apps.c.clinic_id, apps.c.user_id).cte("gone_app")
-
-
-def _gone_by_recovery_code() -> CTE:
-    # Locked: a login that uses the same code at this moment is waited for, and then there is no such code.
-    unused = (
-        select(recovery_codes.c.user_id)
-        .where(
-            recovery_codes.c.clinic_id == _CLINIC_ID,
-            recovery_codes.c.user_id == _USER_ID,
-            recovery_codes.c.code_hash == bindparam("code_hash", type_=LargeBinary),
-            recovery_codes.c.used_at.is_(None),
-        )
-        .with_for_update()
-        .cte("unused_code")
+def _free_owner() -> CTE:
+    """The user, unless the app is the only factor and the clinic demands one."""
+    return (
+        select(users.c.clinic_id, users.c.id.label("user_id"), has_passkey(users).label("has_passkey"))
+        .where(_OWNER, clinics.c.clinic_id == users.c.clinic_id, or_(~IS_FACTOR_DEMANDED, has_passkey(users)))
+        .cte("owner")
     )
-    return _gone(exists().where(unused.c.user_id == apps.c.user_id))
+
+
+def _reset() -> Statement[UUID]:
+    """Whatever second factor there is, is gone, and all sessions."""
+    has_any = or_(exists().where(_OWN), has_passkey(users))
+    owner = select(users.c.clinic_id, users.c.id.label("user_id")).where(_OWNER, has_any).cte("owner")
+    is_theirs = and_(passkeys.c.clinic_id == _CLINIC_ID, passkeys.c.user_id == _USER_ID)
+    query = select(owner.c.user_id).add_cte(
+        delete(apps).where(_OWN).cte("gone_app"),
+        delete(passkeys).where(is_theirs).cte("gone_passkeys"),
+        take_codes(owner),
+        _told(owner, "user.factors_reset"),
+        *_ends_other_sessions(owner),
+    )
+    return compiled("reset_factors", query, _first, is_write=True)
+
+
+def _lock_factors() -> Statement[UUID]:
+    """Behind the user's logins and a clinic that begins to demand, before the statement that removes a factor."""
+    clinic = select(clinics.c.clinic_id).where(clinics.c.clinic_id == _CLINIC_ID).with_for_update(read=True)
+    locked = clinic.cte("clinic")
+    query = (
+        select(users.c.id)
+        .where(users.c.clinic_id == locked.c.clinic_id, users.c.id == _USER_ID)
+        .with_for_update(key_share=True, of=users)
+    )
+    return compiled("lock_factors", query, _first, is_write=True)
 
 
 def _note_failure(name: str, action: str) -> Statement[UUID]:
-    failed = (
-        update(apps)
-        .where(_OWN)
-        .values(failures=apps.c.failures + 1, failed_at=func.now())
-        .returning(apps.c.clinic_id, apps.c.user_id)
-        .cte("failed_app")
+    """A wrong code, counted where there is an app to guess the codes of."""
+    failed = update(apps).where(_OWN).values(failures=apps.c.failures + 1, failed_at=func.now()).cte("failed_app")
+    owner = select(users.c.clinic_id, users.c.id.label("user_id")).where(_OWNER).cte("owner")
+    details = func.jsonb_build_object(constant("reason"), constant("otp_invalid"))
+    audit = _told(owner, action, outcome=FAILURE, details=details)
+    return compiled(name, select(owner.c.user_id).add_cte(failed, audit), _first, is_write=True)
+
+
+def _told(owner: CTE, action: str, **more: Any) -> CTE:
+    return record(
+        owner, action=action, entity_type="user", entity_id=owner.c.user_id, clinic_id=owner.c.clinic_id, **more
     )
-    audit = record(
-        failed,
-        action=action,
-        entity_type="user",
-        entity_id=failed.c.user_id,
-        clinic_id=failed.c.clinic_id,
-        outcome=FAILURE,
-        details=func.jsonb_build_object(constant("reason"), constant("otp_invalid")),
-    )
-    return compiled(name, select(failed.c.user_id).add_cte(audit), _first, is_write=True)
 
 
-def _told(app: CTE, action: str) -> CTE:
-    return record(app, action=action, entity_type="user", entity_id=app.c.user_id, clinic_id=app.c.clinic_id)
+def _ends_other_sessions(owner: CTE) -> tuple[CTE, CTE]:
+    return end_other_sessions(owner, reason="second_factor_changed")
 
 
-def _ends_other_sessions(app: CTE) -> tuple[CTE, CTE]:
-    ended = end_sessions(
-        and_(
-            sessions.c.clinic_id == app.c.clinic_id,
-            sessions.c.user_id == app.c.user_id,
-            sessions.c.id != bindparam("session_id", type_=Uuid),
-        ),
-        reason="second_factor_changed",
-    )
-    return ended, revoke_sessions(ended)
-
-
+LOCK_FACTORS = _lock_factors()
 SET_UP = _set_up()
 CONFIRM = _confirm()
-# The row cannot be used up and deleted by one statement: that the step is a new one is asked while deleting.
-REMOVE_BY_STEP = _remove(
-    "remove_app_by_step",
-    _gone(and_(apps.c.confirmed_at.is_not(None), apps.c.last_step < bindparam("step", type_=BigInteger))),
-    action="user.totp_removed",
-)
-REMOVE_BY_RECOVERY_CODE = _remove("remove_app_by_recovery_code", _gone_by_recovery_code(), action="user.totp_removed")
-RESET = _remove("reset_app", _gone(true()), action="user.totp_reset")
+REMOVE_BY_STEP = _remove_by_step()
+REMOVE_BY_RECOVERY_CODE = _remove_by_recovery_code()
+RESET = _reset()
 NOTE_FAILURE = _note_failure("note_wrong_code", "user.totp_failed")
 NOTE_FAILED_LOGIN = _note_failure("note_wrong_code_at_login", "user.login_failed")

@@ -1,7 +1,8 @@
 """The CTEs that end sessions and void tokens inside the statement that is the reason for it."""
 
-from sqlalchemy import CTE, ColumnElement, FromClause, func, insert, select, update
+from sqlalchemy import CTE, ColumnElement, FromClause, and_, bindparam, func, insert, select, update
 
+from app.db.schema import Uuid
 from app.db.statement import constant
 from app.identity.revocations.models import revocations
 from app.identity.sessions.models import sessions
@@ -33,3 +34,16 @@ def void_older_tokens(changed: FromClause, condition: ColumnElement[bool]) -> CT
         changed.c.token_version,
     ).where(condition)
     return insert(revocations).from_select(["clinic_id", "id", "user_id", "token_version"], row).cte("revoked_user")
+
+
+def end_other_sessions(owner: FromClause, *, reason: str) -> tuple[CTE, CTE]:
+    """The user's sessions but the one with `session_id`, ended and told. `owner` has `clinic_id` and `user_id`."""
+    ended = end_sessions(
+        and_(
+            sessions.c.clinic_id == owner.c.clinic_id,
+            sessions.c.user_id == owner.c.user_id,
+            sessions.c.id != bindparam("session_id", type_=Uuid),
+        ),
+        reason=reason,
+    )
+    return ended, revoke_sessions(ended)

@@ -12,11 +12,11 @@ from app.http.fields import RecordId
 from app.http.paging import Page, PageQuery, scroll
 from app.http.problems import refusals
 from app.identity.attempts.service import Attempts
-from app.identity.depends import LoginAttempts, PasswordHasher, RefreshKey, TokenIssuer
+from app.identity.depends import LoginAttempts, RefreshKey, TokenIssuer
 from app.identity.errors import InvalidCredentials
 from app.identity.guard import Caller, GuardedRoute, Pace, public, requires
 from app.identity.mfa.errors import OtpInvalid, OtpRequired
-from app.identity.passwords import Passwords, PasswordTooWeak
+from app.identity.passwords import PasswordTooWeak
 from app.identity.rules import Permission
 from app.identity.sessions import schemas, service
 from app.identity.sessions.errors import InvalidToken
@@ -34,7 +34,6 @@ async def log_in(
     body: schemas.Login,
     request: Request,
     db: Db,
-    passwords: PasswordHasher,
     attempts: LoginAttempts,
     tokens: TokenIssuer,
     request_id: RequestId,
@@ -42,9 +41,10 @@ async def log_in(
     """Log in.
 
     An unknown e-mail, a wrong password and a disabled user get the same answer after the same time. With the right
-    password, an account with one-time codes answers `otp_required` until a code comes along.
+    password, an account with a second factor answers `otp_required` until a code comes along; who has a passkey logs
+    in by `POST /auth/mfa/passkeys/challenge`.
     """
-    return await _log_in(request, db, passwords, attempts, tokens, body=body, request_id=request_id)
+    return await _log_in(request, db, attempts, tokens, body=body, request_id=request_id)
 
 
 @router.post("/auth/token", response_model=schemas.Tokens, responses=refusals(*_NOT_LET_IN))
@@ -53,14 +53,13 @@ async def log_in_by_form(
     form: Annotated[schemas.PasswordForm, Form()],
     request: Request,
     db: Db,
-    passwords: PasswordHasher,
     attempts: LoginAttempts,
     tokens: TokenIssuer,
     request_id: RequestId,
 ) -> Any:
     """Log in with the OAuth 2 password form, as Swagger's *Authorize* does."""
     body = schemas.Login(email=form.username, password=form.password, otp=form.otp, clinic=form.clinic)
-    return await _log_in(request, db, passwords, attempts, tokens, body=body, request_id=request_id)
+    return await _log_in(request, db, attempts, tokens, body=body, request_id=request_id)
 
 
 @router.post("/auth/refresh", response_model=schemas.Tokens, responses=refusals(InvalidToken))
@@ -88,7 +87,7 @@ async def refresh(
 
 
 @router.post("/auth/logout", status_code=204)
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, enrolling=True)
 async def log_out(body: schemas.RefreshRequest, caller: Caller, db: Db, request_id: RequestId) -> None:
     """Log out.
 
@@ -121,14 +120,12 @@ async def change_password(
     body: schemas.PasswordChange,
     caller: Caller,
     db: Db,
-    passwords: PasswordHasher,
     attempts: LoginAttempts,
     request_id: RequestId,
 ) -> None:
     """Change your password. All your other sessions end."""
     await service.change_password(
         db,
-        passwords,
         attempts,
         caller,
         current_password=body.current_password,
@@ -140,7 +137,6 @@ async def change_password(
 async def _log_in(
     request: Request,
     db: Database,
-    passwords: Passwords,
     attempts: Attempts,
     tokens: AccessTokens,
     *,
@@ -149,7 +145,6 @@ async def _log_in(
 ) -> schemas.Tokens:
     admission = await service.log_in(
         db,
-        passwords,
         attempts,
         clinic=body.clinic,
         email=body.email,
@@ -164,11 +159,7 @@ async def _log_in(
 
 
 def _tokens(tokens: AccessTokens, admission: service.Admission) -> schemas.Tokens:
-    return schemas.Tokens(
-        access_token=tokens.issue(admission.principal, now=clock.now()),
-        expires_in=int(tokens.lifetime.total_seconds()),
-        refresh_token=str(admission.refresh_token),
-    )
+    return schemas.Tokens.issued(tokens, admission.principal, admission.refresh_token, now=clock.now())
 
 
 def _refresh_lifetime(request: Request) -> timedelta:

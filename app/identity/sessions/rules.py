@@ -37,6 +37,8 @@ class Presented:
     session_ended_at: datetime | None
     used_at: datetime | None
     successor_used_at: datetime | None
+    # Whether the clinic demands a second factor, and the user has none.
+    needs_factor: bool
 
 
 def decide(presented: Presented) -> Decision:

@@ -1,13 +1,15 @@
 """What is sent and answered when people log in and out."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.http.fields import Answer, Body, FreeText
 from app.identity.mfa.schemas import Otp
+from app.identity.rules import Principal
+from app.identity.tokens import AccessTokens, RefreshToken
 from app.identity.users.rules import DEFAULT_CLINIC, EMAIL_LENGTH_MAX
 from app.identity.users.schemas import Clinic, GivenPassword, NewPassword
 
@@ -66,3 +68,12 @@ class Tokens(Answer):
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind, not a token
     expires_in: int = Field(description="Life of the access token, in seconds.", examples=[900])
     refresh_token: str
+
+    @classmethod
+    def issued(cls, tokens: AccessTokens, principal: Principal, refresh_token: RefreshToken, *, now: datetime) -> Self:
+        """The pair for somebody who was let in."""
+        return cls(
+            access_token=tokens.issue(principal, now=now),
+            expires_in=int(tokens.lifetime.total_seconds()),
+            refresh_token=str(refresh_token),
+        )

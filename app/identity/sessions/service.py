@@ -2,22 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
-from app.audit.clauses import FAILURE
-from app.audit.service import record_event
 from app.db.database import Database
 from app.db.statement import Statement
 from app.identity.attempts.service import Attempts
 from app.identity.errors import InvalidCredentials
 from app.identity.mfa import service as mfa
-from app.identity.mfa.rules import Proof, Step
-from app.identity.passwords import Passwords, check_strength
+from app.identity.mfa.rules import Step
+from app.identity.passkeys.rules import Answer
+from app.identity.passwords import check_strength
+from app.identity.recovery.rules import RecoveryCode
+from app.identity.rotation import sql as rotation
 from app.identity.rules import Principal
 from app.identity.sessions import sql
 from app.identity.sessions.errors import InvalidToken
 from app.identity.sessions.rules import Decision, Presented, decide
 from app.identity.tokens import RefreshToken
+from app.identity.trail import record_failure, trace
 from app.identity.users import sql as users_sql
 from app.identity.users.rules import normalized_email
 from app.kit.errors import NotFound
@@ -25,6 +28,8 @@ from app.kit.ids import uuid7
 
 # Attempts at a clinic that there is not are counted too.
 NO_CLINIC = 0
+# Of the second factor; the statement that opens the session uses it up.
+Proof = Step | RecoveryCode | Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,6 @@ class Admission:
 
 async def log_in(
     db: Database,
-    passwords: Passwords,
     attempts: Attempts,
     *,
     clinic: str,
@@ -53,11 +57,31 @@ async def log_in(
 
     Who guesses is told to wait: `RateLimited`. Only who knows the password learns more: `OtpRequired`, `OtpInvalid`.
     """
+    found = await prove_password(db, attempts, clinic=clinic, email=email, password=password, request_id=request_id)
+    factor, proof = found.factor, None
+    if factor is not None:
+        proof = await mfa.demand(db, factor, key=mfa_key, otp=otp, now=now, request_id=request_id)
+    admission = await open_session(db, found, proof, refresh_lifetime=refresh_lifetime, request_id=request_id)
+    if admission is None and factor is not None:
+        # Somebody was faster with the same code.
+        await mfa.refuse(db, factor, request_id=request_id)
+    if admission is None:
+        # The account was changed since the password was checked.
+        await _refuse(db, found, request_id=request_id)
+    return admission
+
+
+async def prove_password(
+    db: Database, attempts: Attempts, *, clinic: str, email: str, password: str, request_id: str
+) -> sql.Credentials:
+    """Whose password this is: an active user's.
+
+    Raises `InvalidCredentials`, after the same time; `RateLimited` for who guesses; `Unavailable`.
+    """
     # Asked before the account is, so that a storm of logins costs next to nothing.
-    passwords.check_wait()
+    attempts.passwords.check_wait()
     found = await db.one(sql.CREDENTIALS_BY_EMAIL, clinic=clinic, email_normalized=normalized_email(email))
     is_right = await attempts.verify(
-        passwords,
         password,
         found.password_hash if found else None,
         clinic_id=found.clinic_id if found else NO_CLINIC,
@@ -65,26 +89,40 @@ async def log_in(
     )
     if found is None:
         raise InvalidCredentials
-    if is_right and found.is_active:
-        factor, proof = found.factor, None
-        if factor is not None:
-            proof = await mfa.demand(db, factor, key=mfa_key, otp=otp, now=now, request_id=request_id)
-        admission = await _open_session(db, found, proof, refresh_lifetime=refresh_lifetime, request_id=request_id)
-        if admission is not None:
-            return admission
-        if factor is not None:
-            # Somebody was faster with the same code.
-            await mfa.refuse(db, factor, request_id=request_id)
-    await record_event(
-        db,
-        clinic_id=found.clinic_id,
-        action="user.login_failed",
-        entity_type="user",
-        entity_id=str(found.user_id) if found.user_id else None,
-        outcome=FAILURE,
-        request_id=request_id,
-    )
-    raise InvalidCredentials
+    if not is_right or not found.is_active:
+        await _refuse(db, found, request_id=request_id)
+    return found
+
+
+async def open_session(
+    db: Database, found: sql.Credentials, proof: Proof | None, *, refresh_lifetime: timedelta, request_id: str
+) -> Admission | None:
+    """A session for who has proved both factors; `None` if the proof was used, or the account changed, meanwhile."""
+    assert found.user_id is not None
+    assert found.role is not None
+    assert found.token_version is not None
+    token = RefreshToken.fresh(found.clinic_id)
+    who = {"clinic_id": found.clinic_id, "user_id": found.user_id}
+    async with db.transaction() as session:
+        # A factor that is being added is waited for, and then seen: a statement sees what was there when it began.
+        await session.one(users_sql.SHARE_USER, **who)
+        session_id = await session.one(
+            _opening(proof),
+            **(proof.values if proof else {}),
+            **who,
+            password_hash=found.password_hash,
+            session_id=uuid7(),
+            token_hash=token.hash,
+            lifetime=refresh_lifetime,
+            audit_id=uuid7(),
+            request_id=request_id,
+        )
+    if session_id is None:
+        return None
+    # The version and the need were read at one moment: a clinic that has begun to demand since has raised the version.
+    needs_factor = bool(found.needs_factor)
+    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version, needs_factor)
+    return Admission(principal, token)
 
 
 async def refresh(
@@ -98,9 +136,9 @@ async def refresh(
     """
     successor = token.successor(key)
     async with db.transaction() as session:
-        await session.one(sql.LOCK_FAMILY, clinic_id=token.clinic_id, token_hash=token.hash)
+        await session.one(rotation.LOCK_FAMILY, clinic_id=token.clinic_id, token_hash=token.hash)
         presented = await session.one(
-            sql.PRESENTED,
+            rotation.PRESENTED,
             clinic_id=token.clinic_id,
             token_hash=token.hash,
             successor_hash=successor.hash,
@@ -111,7 +149,7 @@ async def refresh(
         who = {"actor_id": presented.user_id, "actor_role": presented.role}
         if decision is Decision.ROTATE:
             await session.one(
-                sql.ROTATE,
+                rotation.ROTATE,
                 clinic_id=token.clinic_id,
                 token_hash=token.hash,
                 successor_hash=successor.hash,
@@ -142,10 +180,7 @@ async def log_out(db: Database, principal: Principal, *, token: RefreshToken | N
         sql.LOG_OUT,
         clinic_id=principal.clinic_id,
         token_hash=token.hash,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(principal, request_id),
     )
 
 
@@ -168,10 +203,7 @@ async def end_session(db: Database, principal: Principal, *, session_id: UUID, r
         sql.END_OWN,
         clinic_id=principal.clinic_id,
         session_id=session_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        audit_id=uuid7(),
-        request_id=request_id,
+        **trace(principal, request_id),
     )
     if ended is None:
         raise NotFound
@@ -179,7 +211,6 @@ async def end_session(db: Database, principal: Principal, *, session_id: UUID, r
 
 async def change_password(
     db: Database,
-    passwords: Passwords,
     attempts: Attempts,
     principal: Principal,
     *,
@@ -191,11 +222,18 @@ async def change_password(
     found = await db.one(sql.CREDENTIALS_BY_ID, clinic_id=principal.clinic_id, user_id=principal.user_id)
     email, stored = (found.email or "", found.password_hash) if found else ("", None)
     check_strength(new_password, email=email)
-    is_right = await attempts.verify(passwords, current_password, stored, clinic_id=principal.clinic_id, email=email)
+    is_right = await attempts.verify(current_password, stored, clinic_id=principal.clinic_id, email=email)
     if not is_right or found is None:
-        await _record_failed_change(db, principal, request_id=request_id)
+        await record_failure(
+            db,
+            "user.password_change_failed",
+            clinic_id=principal.clinic_id,
+            user_id=principal.user_id,
+            actor=principal,
+            request_id=request_id,
+        )
         raise InvalidCredentials
-    new_password_hash = await passwords.hash(new_password)
+    new_password_hash = await attempts.passwords.hash(new_password)
     who = {"clinic_id": principal.clinic_id, "user_id": principal.user_id}
     async with db.transaction() as session:
         await session.one(users_sql.LOCK_USER, **who)
@@ -213,50 +251,31 @@ async def change_password(
         raise InvalidCredentials
 
 
-async def _record_failed_change(db: Database, principal: Principal, *, request_id: str) -> None:
-    await record_event(
-        db,
-        clinic_id=principal.clinic_id,
-        actor_id=principal.user_id,
-        actor_role=principal.role,
-        action="user.password_change_failed",
-        entity_type="user",
-        entity_id=str(principal.user_id),
-        outcome=FAILURE,
-        request_id=request_id,
+async def _refuse(db: Database, found: sql.Credentials, *, request_id: str) -> NoReturn:
+    await record_failure(
+        db, "user.login_failed", clinic_id=found.clinic_id, user_id=found.user_id, request_id=request_id
     )
-
-
-async def _open_session(
-    db: Database, found: sql.Credentials, proof: Proof | None, *, refresh_lifetime: timedelta, request_id: str
-) -> Admission | None:
-    assert found.user_id is not None
-    assert found.role is not None
-    assert found.token_version is not None
-    token = RefreshToken.fresh(found.clinic_id)
-    session_id = await db.one(
-        _opening(proof),
-        **(mfa.values_of(proof) if proof else {}),
-        clinic_id=found.clinic_id,
-        user_id=found.user_id,
-        password_hash=found.password_hash,
-        session_id=uuid7(),
-        token_hash=token.hash,
-        lifetime=refresh_lifetime,
-        audit_id=uuid7(),
-        request_id=request_id,
-    )
-    if session_id is None:
-        return None
-    principal = Principal(found.clinic_id, found.user_id, found.role, session_id, found.token_version)
-    return Admission(principal, token)
+    raise InvalidCredentials
 
 
 def _opening(proof: Proof | None) -> Statement[UUID]:
-    if proof is None:
-        return sql.OPEN_SESSION
-    return sql.OPEN_SESSION_BY_STEP if isinstance(proof, Step) else sql.OPEN_SESSION_BY_RECOVERY_CODE
+    match proof:
+        case None:
+            return sql.OPEN_SESSION
+        case Step():
+            return sql.OPEN_SESSION_BY_STEP
+        case RecoveryCode():
+            return sql.OPEN_SESSION_BY_RECOVERY_CODE
+        case Answer():
+            return sql.OPEN_SESSION_BY_PASSKEY
 
 
 def _principal(clinic_id: int, presented: Presented) -> Principal:
-    return Principal(clinic_id, presented.user_id, presented.role, presented.session_id, presented.token_version)
+    return Principal(
+        clinic_id,
+        presented.user_id,
+        presented.role,
+        presented.session_id,
+        presented.token_version,
+        presented.needs_factor,
+    )

@@ -26,13 +26,16 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from app.audit.clauses import ACTOR_ID, record
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
-from app.identity.mfa.clauses import has_app, spend_recovery_code, spend_step
+from app.identity.mfa.clauses import NEEDS_FACTOR, has_factor, spend_step
 from app.identity.mfa.models import FAILED_AGO_S, totp_secrets
 from app.identity.mfa.rules import Factor
+from app.identity.passkeys.clauses import use_passkey
+from app.identity.passkeys.models import has_passkey
+from app.identity.recovery.clauses import spend_recovery_code
 from app.identity.revocations.clauses import end_sessions, revoke_sessions
 from app.identity.sessions.models import refresh_tokens as tokens
 from app.identity.sessions.models import sessions
-from app.identity.sessions.rules import KEPT_AFTER_EXPIRY, Presented
+from app.identity.sessions.rules import KEPT_AFTER_EXPIRY
 from app.identity.users.models import clinics, users
 
 
@@ -52,16 +55,18 @@ class Credentials:
     last_step: int | None
     failures: int | None
     failed_ago_s: float | None
+    has_passkey: bool | None
+    # Whether the clinic demands a second factor, and there is none.
+    needs_factor: bool | None
 
     @property
     def factor(self) -> Factor | None:
         """The second factor that a login must prove."""
-        if self.sealed is None:
+        if self.sealed is None and not self.has_passkey:
             return None
         assert self.user_id is not None
-        assert self.last_step is not None
-        assert self.failures is not None
-        return Factor(self.clinic_id, self.user_id, self.sealed, self.last_step, self.failures, self.failed_ago_s)
+        last_step, failures = self.last_step or 0, self.failures or 0
+        return Factor(self.clinic_id, self.user_id, self.sealed, last_step, failures, self.failed_ago_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,8 @@ _CREDENTIAL_COLUMNS = [
     totp_secrets.c.last_step,
     totp_secrets.c.failures,
     FAILED_AGO_S.label("failed_ago_s"),
+    has_passkey(users).label("has_passkey"),
+    NEEDS_FACTOR.label("needs_factor"),
 ]
 _CONFIRMED_APP = and_(
     totp_secrets.c.clinic_id == users.c.clinic_id,
@@ -131,11 +138,11 @@ def _first(value: UUID) -> UUID:
     return value
 
 
-def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
-    """A session of who has no second factor, or has spent a code of it in this very statement."""
-    proves = exists().where(spent_code.c.user_id == users.c.id) if spent_code is not None else ~has_app(users)
-    # The hash once more, under a lock that a change of the password waits for, and that waits for one: a password
-    # that was changed since it was checked opens nothing, and a change finds every session that its hash opened.
+def _open_session(name: str, proof: CTE | None) -> Statement[UUID]:
+    """A session of who has no second factor, or has used it in this very statement."""
+    proves = exists().where(proof.c.user_id == users.c.id) if proof is not None else ~has_factor(users)
+    # The hash once more, under the transaction's lock: a password that was changed since it was checked opens nothing,
+    # and a change finds every session that its hash opened.
     user = (
         select(users.c.clinic_id, users.c.id, users.c.role)
         .where(
@@ -145,7 +152,6 @@ def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
             users.c.password_hash == bindparam("password_hash", type_=Text),
             proves,
         )
-        .with_for_update(read=True, of=users)
         .cte("user")
     )
     session = (
@@ -178,87 +184,7 @@ def _open_session(name: str, spent_code: CTE | None) -> Statement[UUID]:
 OPEN_SESSION = _open_session("open_session", None)
 OPEN_SESSION_BY_STEP = _open_session("open_session_by_step", spend_step())
 OPEN_SESSION_BY_RECOVERY_CODE = _open_session("open_session_by_recovery_code", spend_recovery_code())
-
-# The session's row is the family's lock: of a hundred that present one token, one rotates it and the rest see that.
-LOCK_FAMILY = compiled(
-    "lock_family",
-    select(sessions.c.id)
-    .where(
-        sessions.c.clinic_id == _CLINIC_ID,
-        sessions.c.id
-        == select(tokens.c.session_id)
-        .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH)
-        .scalar_subquery(),
-    )
-    .with_for_update(),
-    _first,
-    is_write=True,
-)
-
-_successor = tokens.alias("successor")
-PRESENTED = compiled(
-    "presented_token",
-    select(
-        sessions.c.id.label("session_id"),
-        users.c.id.label("user_id"),
-        users.c.role,
-        users.c.is_active,
-        users.c.token_version,
-        func.now().label("now"),
-        tokens.c.expires_at,
-        sessions.c.ended_at.label("session_ended_at"),
-        tokens.c.used_at,
-        _successor.c.used_at.label("successor_used_at"),
-    )
-    .select_from(
-        tokens.join(sessions, and_(sessions.c.clinic_id == tokens.c.clinic_id, sessions.c.id == tokens.c.session_id))
-        .join(users, and_(users.c.clinic_id == sessions.c.clinic_id, users.c.id == sessions.c.user_id))
-        .outerjoin(
-            _successor,
-            and_(
-                _successor.c.clinic_id == tokens.c.clinic_id,
-                _successor.c.token_hash == bindparam("successor_hash", type_=LargeBinary),
-            ),
-        )
-    )
-    .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH),
-    Presented,
-)
-
-
-def _rotate() -> Statement[UUID]:
-    used = (
-        update(tokens)
-        .where(tokens.c.clinic_id == _CLINIC_ID, tokens.c.token_hash == _HASH, tokens.c.used_at.is_(None))
-        .values(used_at=func.now())
-        .returning(tokens.c.clinic_id, tokens.c.session_id)
-        .cte("used_token")
-    )
-    successor = (
-        insert(tokens)
-        .from_select(
-            ["clinic_id", "token_hash", "session_id", "expires_at"],
-            select(
-                used.c.clinic_id,
-                bindparam("successor_hash", type_=LargeBinary).label("token_hash"),
-                used.c.session_id,
-                func.now() + _LIFETIME,
-            ),
-        )
-        .returning(tokens.c.session_id)
-        .cte("successor")
-    )
-    audit = record(
-        used,
-        action="session.refreshed",
-        entity_type="session",
-        entity_id=used.c.session_id,
-        clinic_id=used.c.clinic_id,
-    )
-    return compiled("rotate", select(successor.c.session_id).add_cte(audit), _first, is_write=True)
-
-
-ROTATE = _rotate()
+OPEN_SESSION_BY_PASSKEY = _open_session("open_session_by_passkey", use_passkey())
 
 
 def _end_family(name: str, which: ColumnElement[bool], *, action: str, reason: str) -> Statement[UUID]:

@@ -38,7 +38,7 @@ async def register(body: schemas.Registration, db: Db, passwords: PasswordHasher
 
 
 @router.get("/users/me", response_model=schemas.User, tags=["Users"])
-@requires(Permission.KEEP_OWN_ACCOUNT)
+@requires(Permission.KEEP_OWN_ACCOUNT, enrolling=True)
 async def read_own_account(caller: Caller, db: Db) -> Any:
     """Read your own account."""
     return await service.get_own_account(db, caller)

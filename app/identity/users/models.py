@@ -1,15 +1,18 @@
 """Tables `clinics` and `users`."""
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
     Table,
     UniqueConstraint,
+    any_,
     func,
     literal_column,
     text,
@@ -24,6 +27,9 @@ clinics = Table(
     # On Citus `clinics` is a reference table: the one key that does not begin with the clinic.
     Column("slug", Text, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
+    # Whose users do nothing before they have a second factor.
+    Column("second_factor_roles", ARRAY(Text), nullable=False, server_default="{}"),
+    CheckConstraint("second_factor_roles <@ ARRAY['admin', 'doctor']", name="second_factor_roles"),
 )
 
 _IS_WORKING_DOCTOR = text("role = 'doctor' AND is_active")
@@ -89,3 +95,6 @@ doctors = Table(
     Column("specialty", Text),
     Column("is_active", Boolean),
 )
+
+# Whether the clinic demands a second factor of this user: of a row of `users` beside that of its clinic.
+IS_FACTOR_DEMANDED: ColumnElement[bool] = users.c.role == any_(clinics.c.second_factor_roles)

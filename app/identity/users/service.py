@@ -1,6 +1,6 @@
 """Registering, creating, changing and finding people; making clinics."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from app.db.errors import ConstraintViolation
 from app.db.statement import Statement
 from app.identity.passwords import Passwords, check_strength
 from app.identity.rules import DOCTOR, PATIENT, Principal
+from app.identity.trail import trace
 from app.identity.users import sql
 from app.identity.users.errors import EmailTaken, UserHasHistory
 from app.identity.users.rules import User, has_trigram, normalized_email
@@ -154,6 +155,19 @@ async def create_clinic(db: Database, *, slug: str) -> int | None:
         if violation.constraint == "uq_clinics_slug":
             return None
         raise
+
+
+async def demand_second_factor(db: Database, *, clinic_id: int, roles: Collection[str], request_id: str) -> int:
+    """The clinic demands a second factor of these roles from now on; how many of them have none yet.
+
+    Their sessions go on, within a second for nothing but setting one up.
+    """
+    async with db.transaction() as session:
+        await session.one(sql.LOCK_CLINIC, clinic_id=clinic_id)
+        count = await session.one(
+            sql.DEMAND_SECOND_FACTOR, clinic_id=clinic_id, roles=sorted(roles), **trace(None, request_id)
+        )
+    return count or 0
 
 
 async def find_clinic(db: Database, *, slug: str) -> int | None:

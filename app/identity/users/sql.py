@@ -6,18 +6,23 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     ColumnElement,
     Integer,
+    all_,
     and_,
+    any_,
     bindparam,
     case,
     cast,
+    column,
     func,
     insert,
     literal,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -26,6 +31,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.audit.clauses import record
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.identity.mfa.clauses import has_factor
 from app.identity.revocations.clauses import end_sessions, revoke_sessions, void_older_tokens
 from app.identity.sessions.models import sessions
 from app.identity.users.models import clinics, doctors, users
@@ -33,6 +39,7 @@ from app.identity.users.rules import User
 
 PUBLIC = [users.c[name] for name in User.__dataclass_fields__]
 _CLINIC = users.c.clinic_id == bindparam("clinic_id")
+_OF_CLINIC = clinics.c.clinic_id == bindparam("clinic_id")
 _ONE = _CLINIC & (users.c.id == bindparam("id", type_=Uuid))
 
 
@@ -51,7 +58,7 @@ class Doctor:
 
 def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
     """A new user of the clinic; registering people name the clinic by its slug, and act themselves."""
-    of_clinic = clinics.c.slug == bindparam("clinic") if by_slug else clinics.c.clinic_id == bindparam("clinic_id")
+    of_clinic = clinics.c.slug == bindparam("clinic") if by_slug else _OF_CLINIC
     names = ("id", "email", "email_normalized", "password_hash", "full_name", "role", "specialty")
     row = select(clinics.c.clinic_id, *(bindparam(column, type_=users.c[column].type) for column in names)).where(
         of_clinic
@@ -86,6 +93,14 @@ LOCK_USER = compiled(
     is_write=True,
 )
 
+# Many may log in at once; who changes the account waits for them, and they for whoever does.
+SHARE_USER = compiled(
+    "share_user",
+    select(users.c.id).where(_CLINIC, users.c.id == bindparam("user_id", type_=Uuid)).with_for_update(read=True),
+    _first,
+    is_write=True,
+)
+
 _NEW_FIELDS: dict[str, Any] = {
     "full_name": Text(),
     "time_zone": Text(),
@@ -98,12 +113,12 @@ _NEW_FIELDS: dict[str, Any] = {
 @cache
 def change_user(given: frozenset[str]) -> Statement[User]:
     """Sets the given fields. A new role or a deactivation voids the tokens that are out, everywhere within a second."""
-    before = (
-        select(users.c.clinic_id, users.c.id, users.c.role, users.c.is_active)
-        .where(_ONE)
-        .with_for_update()
-        .cte("before")
-    )
+    found = select(users.c.clinic_id, users.c.id, users.c.role, users.c.is_active).where(_ONE)
+    if "role" in given:
+        # A clinic that begins to demand a second factor looks whom it concerns: nobody becomes a doctor meanwhile.
+        clinic = select(clinics.c.clinic_id).where(_OF_CLINIC).with_for_update(read=True).cte("clinic")
+        found = found.where(users.c.clinic_id == clinic.c.clinic_id)
+    before = found.with_for_update(of=users).cte("before")
     values: dict[str, ColumnElement[Any]] = {
         name: bindparam(f"new_{name}", type_=kind) for name, kind in _NEW_FIELDS.items() if name in given
     }
@@ -209,5 +224,58 @@ CREATE_CLINIC = compiled(
     int,
     is_write=True,
 )
+
+# A transaction's first statement: what follows sees all who were made doctors before, and nobody is made one meanwhile.
+LOCK_CLINIC = compiled(
+    "lock_clinic", select(clinics.c.clinic_id).where(_OF_CLINIC).with_for_update(), int, is_write=True
+)
+
+
+def _demand_second_factor() -> Statement[int]:
+    """The clinic demands a second factor of these roles; how many have none, whose tokens are void from now on."""
+    before = select(clinics.c.clinic_id, clinics.c.second_factor_roles).where(_OF_CLINIC).cte("before")
+    roles = bindparam("roles", type_=ARRAY(Text))
+    demanding = (
+        update(clinics)
+        .where(_OF_CLINIC)
+        .values(second_factor_roles=roles)
+        .returning(clinics.c.clinic_id, clinics.c.second_factor_roles)
+        .cte("demanding_clinic")
+    )
+    # Of whom it was demanded before, the tokens are good for nothing but enrolling already.
+    newly = (
+        select(func.unnest(roles).column_valued("role"))
+        .where(column("role") != all_(before.c.second_factor_roles))
+        .cte("newly_asked")
+    )
+    # A limit, although it is none, has the index of roles read in its order, and no table of a million patients.
+    asked = (
+        select(users.c.id)
+        .where(_CLINIC, users.c.role == newly.c.role)
+        .order_by(users.c.role, users.c.id)
+        .limit(bindparam("no_limit", None, type_=Integer))
+        .lateral("asked")
+    )
+    ids = func.array(select(asked.c.id).select_from(newly.join(asked, true())).scalar_subquery())
+    lacking = (
+        update(users)
+        .where(_CLINIC, users.c.id == any_(ids), ~has_factor(users))
+        .values(token_version=users.c.token_version + 1)
+        .returning(users.c.clinic_id, users.c.id, users.c.token_version)
+        .cte("lacking_user")
+    )
+    audit = record(
+        demanding,
+        action="clinic.second_factor_demanded",
+        entity_type="clinic",
+        entity_id=demanding.c.clinic_id,
+        clinic_id=demanding.c.clinic_id,
+        details=func.jsonb_build_object(constant("roles"), demanding.c.second_factor_roles),
+    )
+    query = select(func.count()).select_from(lacking).add_cte(void_older_tokens(lacking, true()), audit)
+    return compiled("demand_second_factor", query, int, is_write=True)
+
+
+DEMAND_SECOND_FACTOR = _demand_second_factor()
 
 CLINIC_ID = compiled("clinic_id", select(clinics.c.clinic_id).where(clinics.c.slug == bindparam("slug")), int)
