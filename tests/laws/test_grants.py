@@ -24,6 +24,7 @@ TABLES = {
     "availability_slots": {READ, ADD},
     "consultations": {READ, ADD},
     "prescriptions": {READ, ADD},
+    "break_glass_grants": {READ, ADD},
     "idempotency_keys": {READ, ADD, REMOVE},
     "audit_logs": {READ, ADD},
     "outbox": {READ, ADD, REMOVE},
@@ -36,6 +37,7 @@ COLUMNS = {
     "recovery_codes": {"used_at"},
     "availability_slots": {"status"},
     "consultations": {"status", "completed_at", "cancelled_at", "cancel_reason"},
+    "break_glass_grants": {"reviewed_at", "reviewed_by", "review_note"},
     "idempotency_keys": {"outcome"},
     "outbox": {"published_at"},
 }
