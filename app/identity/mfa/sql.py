@@ -1,6 +1,7 @@
 """Apps: set up, confirmed, asked for codes, removed."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -163,7 +164,8 @@ def _note_failure(name: str, action: str) -> Statement[UUID]:
 
 
 def _told(app: CTE, action: str) -> CTE:
-    return record(app, action=action, entity_type="user", entity_id=app.c.user_id, clinic_id=app.c.clinic_id)
+    who: dict[str, Any] = {"entity_id": app.c.user_id, "subject_id": app.c.user_id}
+    return record(app, action=action, entity_type="user", clinic_id=app.c.clinic_id, **who)
 
 
 def _ends_other_sessions(app: CTE) -> tuple[CTE, CTE]:
