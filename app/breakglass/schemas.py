@@ -28,7 +28,7 @@ class Emergency(Body):
 class Review(Body):
     """What the admin found, if there is anything to say."""
 
-    note: Annotated[FreeText | None, Field(max_length=NOTE_LENGTH_MAX)] = None
+    note: Annotated[FreeText | None, Field(max_length=NOTE_LENGTH_MAX, examples=["The ward confirms it."])] = None
 
 
 class GrantQuery(PageQuery):
