@@ -12,6 +12,7 @@ from app import settings as settings_module
 from app.availability.endpoints import BULK_BODY_BYTES_MAX
 from app.availability.endpoints import router as availability
 from app.booking.endpoints import router as booking
+from app.breakglass.endpoints import router as breakglass
 from app.consultation.endpoints import router as consultation
 from app.db import embedded, migrate
 from app.db.database import Database
@@ -37,7 +38,19 @@ from app.settings import Settings, SettingsError
 from app.worker import Worker
 
 # The most asked for first: each route before the right one costs a request 2 µs.
-ROUTERS = (availability, booking, consultation, users, prescription, sessions, mfa, passkeys, health, oversight)
+ROUTERS = (
+    availability,
+    booking,
+    consultation,
+    users,
+    prescription,
+    sessions,
+    mfa,
+    passkeys,
+    health,
+    oversight,
+    breakglass,
+)
 # The keeper restarts a PostgreSQL that died; we restart a keeper that died.
 SUPERVISE_EVERY_S = 1.0
 

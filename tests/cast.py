@@ -190,6 +190,18 @@ class Person:
         """As a doctor: try to prescribe one medication."""
         return self.posts("/prescriptions/", prescription_for(consultation["id"]), key=key or fresh_key(), **request)
 
+    def breaks_glass(self, patient: "Person", reason: str = "Unconscious", **request: Any) -> Response:
+        """As a doctor: try to open the patient's record."""
+        return self.posts(f"/patients/{patient.id}/break-glass", {"reason": reason}, **request)
+
+    def has_opened(self, patient: "Person", reason: str = "Unconscious") -> dict[str, Any]:
+        """As a doctor: the grant for the patient's record."""
+        return dict(self.breaks_glass(patient, reason, expect=201).json())
+
+    def accesses(self, **filters: str) -> list[dict[str, Any]]:
+        """What others did with the person's own record, newest first."""
+        return list(self.gets("/users/me/access-log", params=filters, expect=200).json()["items"])
+
     def audit_rows(self, **filters: str) -> list[dict[str, Any]]:
         """As the admin: the clinic's audit rows that match, newest first."""
         return list(self.gets("/audit-logs/", params=filters, expect=200).json()["items"])

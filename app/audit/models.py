@@ -1,6 +1,6 @@
 """Table `audit_logs`."""
 
-from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, func
+from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
@@ -19,6 +19,8 @@ audit_logs = Table(
     Column("outcome", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("details", JSONB, nullable=False, server_default="{}"),
+    # Whose record it is, if somebody else acted: null in all that people do with their own.
+    Column("subject_id", Uuid),
     # A unique key of a partitioned table must hold the partition key; in this order it also lists the rows.
     PrimaryKeyConstraint("clinic_id", "occurred_at", "id"),
     CheckConstraint("outcome IN ('success', 'denied', 'failure')", name="outcome"),
@@ -26,5 +28,6 @@ audit_logs = Table(
     Index(None, "clinic_id", "entity_type", "occurred_at", "id"),
     Index(None, "clinic_id", "entity_id", "occurred_at"),
     Index(None, "clinic_id", "actor_id", "occurred_at"),
+    Index(None, "clinic_id", "subject_id", "occurred_at", "id", postgresql_where=text("subject_id IS NOT NULL")),
     postgresql_partition_by="RANGE (occurred_at)",
 )

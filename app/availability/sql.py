@@ -161,7 +161,7 @@ def _withdraw() -> Statement[int]:
         update(slots)
         .where(_ONE, _IS_CONCERNED, slots.c.status == constant("open"))
         .values(status=constant("withdrawn"))
-        .returning(slots.c.clinic_id, slots.c.id)
+        .returning(slots.c.clinic_id, slots.c.id, slots.c.doctor_id)
         .cte("withdrawn_slot")
     )
     audit = record(
@@ -170,6 +170,7 @@ def _withdraw() -> Statement[int]:
         entity_type="slot",
         entity_id=withdrawn.c.id,
         clinic_id=withdrawn.c.clinic_id,
+        subject_id=withdrawn.c.doctor_id,
     )
     return compiled("withdraw_slot", select(withdrawn.c.id).add_cte(audit), int, is_write=True, is_personal=True)
 

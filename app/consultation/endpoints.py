@@ -1,4 +1,4 @@
-"""`/consultations/`."""
+"""`/consultations/`, and those of a patient whose record was opened."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -42,7 +42,10 @@ async def list_consultations(
     db: Db,
     request_id: RequestId,
 ) -> Any:
-    """List the clinic's consultations, newest start first. Leaves a row in the audit log."""
+    """List the clinic's consultations, newest start first.
+
+    Leaves a row in the audit log for each patient on the page.
+    """
     here = scroll(request, query, name="consultations", caller=caller.user_id, parts=2)
     rows = await service.find_consultations(
         db,
@@ -58,11 +61,38 @@ async def list_consultations(
 @router.get("/consultations/{id}", response_model=Consultation)
 @requires(Permission.SEE_CONSULTATION)
 async def read_consultation(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
-    """Read one consultation: its patient, its doctor, or an admin.
+    """Read one consultation: its patient, its doctor, an admin, or a doctor who has opened the patient's record.
 
     Who is not its patient leaves a row in the audit log.
     """
     return await service.read_consultation(db, consultation_id=id, actor=caller, request_id=request_id)
+
+
+@router.get("/patients/{id}/consultations", response_model=Page[Consultation], responses=refusals(InvalidCursor))
+@requires(Permission.BREAK_GLASS)
+async def list_consultations_of_patient(
+    id: RecordId,
+    query: Annotated[schemas.OwnConsultationQuery, Query()],
+    request: Request,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
+) -> Any:
+    """List all consultations of a patient whose record you have opened (break-glass), newest start first.
+
+    Leaves a row in the audit log, which the patient sees.
+    """
+    here = scroll(request, query, name=f"consultations_of/{id}", caller=caller.user_id, parts=2)
+    rows = await service.find_consultations_of_patient(
+        db,
+        patient_id=id,
+        actor=caller,
+        filters=_filters(query),
+        before=_position(here),
+        limit=here.rows_wanted,
+        request_id=request_id,
+    )
+    return here.page(rows, _place)
 
 
 @router.patch(

@@ -10,7 +10,7 @@ from app.consultation.rules import CANCELLED, COMPLETED, SCHEDULED, Consultation
 from app.db.database import Database
 from app.identity.rules import Principal
 from app.kit.errors import Forbidden, NotFound
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, uuids7
 
 Filters = Mapping[str, object]
 # The start and the id of the last consultation on the page before.
@@ -44,7 +44,9 @@ async def change_status(
 
 
 async def read_consultation(db: Database, *, consultation_id: UUID, actor: Principal, request_id: str) -> Consultation:
-    """A consultation that the actor has to do with; an audit row tells, unless the actor is its patient.
+    """A consultation that the actor has to do with, or a break-glass grant for its patient.
+
+    An audit row tells, unless the actor is its patient.
 
     Raises `NotFound` for every other.
     """
@@ -74,7 +76,7 @@ async def find_own_consultations(
 async def find_consultations(
     db: Database, *, actor: Principal, filters: Filters, before: Position | None, limit: int, request_id: str
 ) -> list[Consultation]:
-    """The clinic's consultations that match, as `find_own_consultations` tells them; an audit row tells who asked."""
+    """The clinic's consultations that match, as `find_own_consultations` tells them; audit rows tell who saw whose."""
     values = _given(filters, before)
     searched = {name.rstrip("_"): str(value) for name, value in filters.items() if value is not None}
     return await db.many(
@@ -83,11 +85,41 @@ async def find_consultations(
         rows=limit,
         actor_id=actor.user_id,
         actor_role=actor.role,
-        audit_id=uuid7(),
+        audit_ids=uuids7(limit),
         request_id=request_id,
         details={"filters": searched},
         **values,
     )
+
+
+async def find_consultations_of_patient(
+    db: Database,
+    *,
+    patient_id: UUID,
+    actor: Principal,
+    filters: Filters,
+    before: Position | None,
+    limit: int,
+    request_id: str,
+) -> list[Consultation]:
+    """All consultations of a patient for whom the doctor has a break-glass grant in force, told as in other lists.
+
+    Raises `NotFound` without one, whoever the patient is.
+    """
+    values = _given({**filters, "patient_id": patient_id}, before)
+    rows = await db.many(
+        sql.consultations_of_patient(frozenset(values) - {"before_id"}),
+        clinic_id=actor.clinic_id,
+        rows=limit,
+        actor_id=actor.user_id,
+        actor_role=actor.role,
+        audit_id=uuid7(),
+        request_id=request_id,
+        **values,
+    )
+    if not rows:
+        raise NotFound
+    return [row for row in rows if row is not None]
 
 
 def _given(filters: Filters, before: Position | None) -> dict[str, object]:

@@ -3,11 +3,25 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func, null, or_, select, tuple_, union_all, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    bindparam,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
 
-from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record, record_page, shown_of
 from app.availability.clauses import reopen_slot
+from app.breakglass.clauses import grant_for_patient, grant_in_force, naming, record_under_grant
 from app.consultation.models import PUBLIC, consultations, public
 from app.consultation.rules import (
     CANCELLED,
@@ -35,11 +49,30 @@ CONSULTATION = compiled("consultation_for", select(*public()).where(_ONE, _IS_CO
 
 
 def _read() -> Statement[Consultation]:
-    """One consultation; whoever is not its patient leaves an audit row, in the statement that reads."""
-    found = select(consultations.c.clinic_id, *public()).where(_ONE, _IS_CONCERNED).cte("found")
+    """One consultation; whoever is not its patient leaves an audit row, in the statement that reads.
+
+    The row of somebody whom only a grant lets read names it.
+    """
+    grant = grant_in_force(consultations.c.patient_id)
+    found = (
+        select(
+            consultations.c.clinic_id,
+            *public(),
+            case((_IS_CONCERNED, null()), else_=grant).label("grant_id"),
+        )
+        .where(_ONE, or_(_IS_CONCERNED, grant.is_not(None)))
+        .cte("found")
+    )
     of_another = select(found).where(found.c.patient_id != ACTOR_ID).subquery("of_another")
-    what: dict[str, Any] = {"entity_id": of_another.c.id, "clinic_id": of_another.c.clinic_id}
-    audit = record(of_another, action="consultation.read", entity_type="consultation", **what)
+    audit = record(
+        of_another,
+        action="consultation.read",
+        entity_type="consultation",
+        entity_id=of_another.c.id,
+        clinic_id=of_another.c.clinic_id,
+        subject_id=of_another.c.patient_id,
+        details=naming(of_another.c.grant_id),
+    )
     return compiled("read_consultation", select(*public(found)).add_cte(audit), Consultation, is_write=True)
 
 
@@ -69,7 +102,7 @@ def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Consu
     topic = f"consultation.{after}"
     what: dict[str, Any] = {"entity_id": changed.c.id, "clinic_id": changed.c.clinic_id}
     effects = [
-        record(changed, action=topic, entity_type="consultation", **what),
+        record(changed, action=topic, entity_type="consultation", subject_id=changed.c.patient_id, **what),
         announce(changed, topic=topic, **what),
     ]
     if after == CANCELLED:
@@ -90,6 +123,7 @@ _FILTERS = {
     "before_at": tuple_(consultations.c.starts_at, consultations.c.id)
     < tuple_(bindparam("before_at", type_=Instant), bindparam("before_id", type_=Uuid)),
 }
+_LISTED = "consultation.listed"
 
 
 @cache
@@ -100,16 +134,33 @@ def consultations_of_person(given: frozenset[str]) -> Statement[Consultation]:
 
 @cache
 def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
-    """The clinic's consultations that match the given filters, newest start first; the search leaves an audit row."""
-    audit = record(
-        select(constant(SCHEDULED)).subquery("one_row"),
-        action="consultation.listed",
-        entity_type="consultation",
-        entity_id=null(),
-        clinic_id=bindparam("clinic_id"),
-        details=bindparam("details", type_=JSONB),
-    )
-    return compiled("consultations_of_clinic", _page(given).add_cte(audit), Consultation, is_write=True)
+    """The clinic's consultations that match the given filters, newest start first.
+
+    Leaves an audit row for each patient on the page.
+    """
+    page = _page(given).cte("page")
+    audit = record_page(shown_of(page, _order(page)), action=_LISTED, entity_type="consultation", is_search=True)
+    query = select(*public(page)).order_by(*_order(page))
+    return compiled("consultations_of_clinic", query.add_cte(audit), Consultation, is_write=True)
+
+
+def _nothing_or_consultation(*values: Any) -> Consultation | None:
+    return None if values[0] is None else Consultation(*values)
+
+
+@cache
+def consultations_of_patient(given: frozenset[str]) -> Statement[Consultation | None]:
+    """Those of one patient that match, for a doctor with a grant in force; without one, not a row.
+
+    With one and nothing that matches, one row of nulls. Leaves an audit row that names the grant.
+    """
+    grant = grant_for_patient()
+    is_open = grant.c.id.is_not(None)
+    page = _page(given | {"patient_id"}).where(select(is_open).scalar_subquery()).cte("page")
+    audit = record_under_grant(grant, page, _order(page), action=_LISTED, entity_type="consultation")
+    query = select(*public(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
+    in_order = query.order_by(*_order(page))
+    return compiled("consultations_of_patient", in_order.add_cte(audit), _nothing_or_consultation, is_write=True)
 
 
 def _page(given: frozenset[str]) -> Select[Any]:
@@ -124,4 +175,8 @@ def _page(given: frozenset[str]) -> Select[Any]:
 
 
 def _newest(query: Select[Any], source: FromClause) -> Select[Any]:
-    return query.order_by(source.c.starts_at.desc(), source.c.id.desc()).limit(bindparam("rows"))
+    return query.order_by(*_order(source)).limit(bindparam("rows"))
+
+
+def _order(source: FromClause) -> list[ColumnElement[Any]]:
+    return [source.c.starts_at.desc(), source.c.id.desc()]

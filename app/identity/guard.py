@@ -5,6 +5,7 @@ the contract's order of checks: token, role, rate, media type, headers, path, qu
 """
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
@@ -103,6 +104,8 @@ class GuardedRoute(APIRoute):
             options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
         options["generate_unique_id_function"] = _name
         super().__init__(path, endpoint, **options)
+        # `$` also matches before a line feed at the end: `/doctors/%0A` would be the list of doctors.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the gate."""

@@ -27,6 +27,8 @@ class Permission(StrEnum):
     PRESCRIBE = "prescribe"
     SEE_PRESCRIPTIONS = "see prescriptions"
     READ_AUDIT_LOG = "read the audit log"
+    BREAK_GLASS = "break the glass"
+    REVIEW_BREAK_GLASS = "review who broke the glass"
 
 
 PERMISSIONS: dict[Permission, frozenset[str]] = {
@@ -44,6 +46,8 @@ PERMISSIONS: dict[Permission, frozenset[str]] = {
     Permission.PRESCRIBE: frozenset({DOCTOR}),
     Permission.SEE_PRESCRIPTIONS: frozenset({PATIENT, DOCTOR}),
     Permission.READ_AUDIT_LOG: frozenset({ADMIN}),
+    Permission.BREAK_GLASS: frozenset({DOCTOR}),
+    Permission.REVIEW_BREAK_GLASS: frozenset({ADMIN}),
 }
 
 

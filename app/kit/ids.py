@@ -13,6 +13,11 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=_number())
 
 
+def uuids7(count: int) -> list[uuid.UUID]:
+    """Fresh ids for a statement that writes up to `count` rows."""
+    return [uuid7() for _ in range(count)]
+
+
 def uuid7_text() -> str:
     """A fresh id as it is written. Half the time of `str(uuid7())`, and each request has one."""
     digits = f"{_number():032x}"

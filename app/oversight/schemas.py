@@ -36,3 +36,24 @@ class AuditRow(Answer):
     outcome: Literal["success", "denied", "failure"]
     request_id: str
     details: dict[str, Any]
+
+
+class AccessQuery(PageQuery):
+    """Which part of your access log."""
+
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    to: Instant | None = None
+
+
+class Access(Answer):
+    """Somebody else read or changed a record of yours."""
+
+    id: UUID
+    occurred_at: datetime
+    actor_id: UUID | None
+    actor_role: str | None
+    actor_name: str | None
+    action: str = Field(examples=["consultation.read"])
+    entity_type: str = Field(examples=["consultation"])
+    entity_id: str | None
+    reason: str | None = Field(description="Of a doctor who opened your record in an emergency.")

@@ -1,4 +1,4 @@
-"""`/prescriptions/`."""
+"""`/prescriptions/`, and those of a patient whose record was opened."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 
 from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
-from app.http.paging import Page, PageQuery, scroll
+from app.http.paging import Page, PageQuery, Scroll, scroll
 from app.http.problems import refusals
 from app.idempotency import endpoints as idempotency
 from app.identity.guard import Caller, GuardedRoute, requires
@@ -15,6 +15,7 @@ from app.identity.rules import Permission
 from app.kit.errors import InvalidCursor, NotFound
 from app.prescription import rules, schemas, service
 from app.prescription.errors import ConsultationNotCompleted, PrescriptionExists
+from app.prescription.rules import Prescription
 
 router = APIRouter(route_class=GuardedRoute, tags=["Prescriptions"])
 
@@ -51,23 +52,61 @@ async def issue_prescription(
 
 @router.get("/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_PRESCRIPTIONS)
-async def list_own_prescriptions(query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
-    """List the prescriptions that you received (as a patient) or issued (as a doctor), newest first."""
+async def list_own_prescriptions(
+    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db, request_id: RequestId
+) -> Any:
+    """List the prescriptions that you received (as a patient) or issued (as a doctor), newest first.
+
+    A doctor leaves a row in the audit log for each patient on the page.
+    """
     here = scroll(request, query, name="own_prescriptions", caller=caller.user_id, parts=1)
     rows = await service.find_own_prescriptions(
-        db,
-        actor=caller,
-        before=UUID(here.position[0]) if here.position else None,
-        limit=here.rows_wanted,
+        db, actor=caller, before=_position(here), limit=here.rows_wanted, request_id=request_id
     )
-    return here.page(rows, lambda prescription: [prescription.id])
+    return here.page(rows, _place)
+
+
+@router.get(
+    "/patients/{id}/prescriptions", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor)
+)
+@requires(Permission.BREAK_GLASS)
+async def list_prescriptions_of_patient(
+    id: RecordId,
+    query: Annotated[PageQuery, Query()],
+    request: Request,
+    caller: Caller,
+    db: Db,
+    request_id: RequestId,
+) -> Any:
+    """List all prescriptions of a patient whose record you have opened (break-glass), newest first.
+
+    Leaves a row in the audit log, which the patient sees.
+    """
+    here = scroll(request, query, name=f"prescriptions_of/{id}", caller=caller.user_id, parts=1)
+    rows = await service.find_prescriptions_of_patient(
+        db,
+        patient_id=id,
+        actor=caller,
+        before=_position(here),
+        limit=here.rows_wanted,
+        request_id=request_id,
+    )
+    return here.page(rows, _place)
 
 
 @router.get("/prescriptions/{id}", response_model=schemas.Prescription)
 @requires(Permission.SEE_PRESCRIPTIONS)
 async def read_prescription(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
-    """Read one prescription: its patient or its doctor.
+    """Read one prescription: its patient, its doctor, or a doctor who has opened the patient's record.
 
-    Its doctor leaves a row in the audit log.
+    A doctor leaves a row in the audit log.
     """
     return await service.read_prescription(db, prescription_id=id, actor=caller, request_id=request_id)
+
+
+def _position(here: Scroll) -> UUID | None:
+    return UUID(here.position[0]) if here.position else None
+
+
+def _place(prescription: Prescription) -> list[object]:
+    return [prescription.id]

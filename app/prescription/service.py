@@ -8,9 +8,9 @@ from uuid import UUID
 from app.db.database import Database
 from app.idempotency.rules import Key
 from app.idempotency.service import Attempt, Once, run_once
-from app.identity.rules import Principal
+from app.identity.rules import DOCTOR, Principal
 from app.kit.errors import DomainError, NotFound
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, uuids7
 from app.prescription import rules, sql
 from app.prescription.rules import Prescription
 
@@ -42,7 +42,9 @@ async def issue_prescription(
 
 
 async def read_prescription(db: Database, *, prescription_id: UUID, actor: Principal, request_id: str) -> Prescription:
-    """A prescription that the actor received or issued; an audit row tells, unless the actor is its patient.
+    """A prescription that the actor received or issued, or has a break-glass grant for.
+
+    An audit row tells, unless the actor is its patient.
 
     Raises `NotFound` for every other.
     """
@@ -61,13 +63,52 @@ async def read_prescription(db: Database, *, prescription_id: UUID, actor: Princ
 
 
 async def find_own_prescriptions(
-    db: Database, *, actor: Principal, before: UUID | None, limit: int
+    db: Database, *, actor: Principal, before: UUID | None, limit: int, request_id: str
 ) -> list[Prescription]:
-    """What the actor received (a patient) or issued (a doctor), newest first, after the one with id `before`."""
-    values: dict[str, object] = {f"{actor.role}_id": actor.user_id}
-    if before is not None:
-        values["before_id"] = before
-    return await db.many(sql.prescriptions_of(frozenset(values)), clinic_id=actor.clinic_id, rows=limit, **values)
+    """What the actor received (a patient) or issued (a doctor), newest first, after the one with id `before`.
+
+    For a doctor they are other people's: audit rows tell.
+    """
+    values = _given(f"{actor.role}_id", actor.user_id, before)
+    page = {"clinic_id": actor.clinic_id, "rows": limit, **values}
+    if actor.role != DOCTOR:
+        return await db.many(sql.prescriptions_of(frozenset(values)), **page)
+    return await db.many(
+        sql.prescriptions_by(frozenset(values)),
+        **page,
+        actor_id=actor.user_id,
+        actor_role=actor.role,
+        audit_ids=uuids7(limit),
+        request_id=request_id,
+        details={},
+    )
+
+
+async def find_prescriptions_of_patient(
+    db: Database, *, patient_id: UUID, actor: Principal, before: UUID | None, limit: int, request_id: str
+) -> list[Prescription]:
+    """What a patient received for whom the doctor has a break-glass grant in force, newest first, after `before`.
+
+    Raises `NotFound` without one, whoever the patient is.
+    """
+    values = _given("patient_id", patient_id, before)
+    rows = await db.many(
+        sql.prescriptions_of_patient(frozenset(values)),
+        clinic_id=actor.clinic_id,
+        rows=limit,
+        actor_id=actor.user_id,
+        actor_role=actor.role,
+        audit_id=uuid7(),
+        request_id=request_id,
+        **values,
+    )
+    if not rows:
+        raise NotFound
+    return [row for row in rows if row is not None]
+
+
+def _given(person: str, person_id: UUID, before: UUID | None) -> dict[str, object]:
+    return {person: person_id} if before is None else {person: person_id, "before_id": before}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

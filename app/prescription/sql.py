@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, insert, or_, select, true
+from sqlalchemy import ColumnElement, FromClause, Select, bindparam, case, exists, insert, null, or_, select, true
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record
+from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record, record_page, shown_of
+from app.breakglass.clauses import grant_for_patient, grant_in_force, naming, record_under_grant
 from app.consultation.models import consultations
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
@@ -35,6 +36,10 @@ class Circumstances:
     consultation_status: str | None
     has_prescription: bool
     prescription_under_key: UUID | None
+
+
+def _public(source: FromClause) -> list[ColumnElement[Any]]:
+    return [source.c[name] for name in Prescription.__dataclass_fields__]
 
 
 def _attempt(*values: Any) -> Attempt[Prescription]:
@@ -77,10 +82,15 @@ def _issue() -> Statement[Attempt[Prescription]]:
         insert(prescriptions).from_select(names, row).returning(prescriptions.c.clinic_id, *PUBLIC).cte("prescription")
     )
     what: dict[str, Any] = {"entity_id": prescription.c.id, "clinic_id": prescription.c.clinic_id}
-    audit = record(prescription, action="prescription.created", entity_type="prescription", **what)
+    audit = record(
+        prescription,
+        action="prescription.created",
+        entity_type="prescription",
+        subject_id=prescription.c.patient_id,
+        **what,
+    )
     event = announce(prescription, topic="prescription.created", **what)
-    columns = [prescription.c[name] for name in Prescription.__dataclass_fields__]
-    query = select(*columns).select_from(key.join(prescription, true(), isouter=True))
+    query = select(*_public(prescription)).select_from(key.join(prescription, true(), isouter=True))
     return compiled("issue_prescription", query.add_cte(audit, event), _attempt, is_write=True)
 
 
@@ -121,7 +131,7 @@ FORGET_KEYS = compiled(
     is_write=True,
 )
 
-# The patient who received it and the doctor who issued it; nobody else, not even an admin.
+# The patient who received it and the doctor who issued it; not even an admin.
 _IS_CONCERNED = or_(
     (constant("patient") == ACTOR_ROLE) & (prescriptions.c.patient_id == ACTOR_ID),
     (constant("doctor") == ACTOR_ROLE) & (prescriptions.c.doctor_id == ACTOR_ID),
@@ -129,14 +139,28 @@ _IS_CONCERNED = or_(
 
 
 def _read() -> Statement[Prescription]:
-    """One prescription; its doctor leaves an audit row, in the statement that reads."""
-    one = (_CLINIC, prescriptions.c.id == bindparam("id", type_=Uuid), _IS_CONCERNED)
-    found = select(prescriptions.c.clinic_id, *PUBLIC).where(*one).cte("found")
+    """One prescription; a doctor leaves an audit row, in the statement that reads: with the grant, if it was needed."""
+    grant = grant_in_force(prescriptions.c.patient_id)
+    found = (
+        select(prescriptions.c.clinic_id, *PUBLIC, case((_IS_CONCERNED, null()), else_=grant).label("grant_id"))
+        .where(
+            _CLINIC,
+            prescriptions.c.id == bindparam("id", type_=Uuid),
+            or_(_IS_CONCERNED, grant.is_not(None)),
+        )
+        .cte("found")
+    )
     of_another = select(found).where(found.c.patient_id != ACTOR_ID).subquery("of_another")
-    what: dict[str, Any] = {"entity_id": of_another.c.id, "clinic_id": of_another.c.clinic_id}
-    audit = record(of_another, action="prescription.read", entity_type="prescription", **what)
-    columns = [found.c[name] for name in Prescription.__dataclass_fields__]
-    return compiled("read_prescription", select(*columns).add_cte(audit), Prescription, is_write=True)
+    audit = record(
+        of_another,
+        action="prescription.read",
+        entity_type="prescription",
+        entity_id=of_another.c.id,
+        clinic_id=of_another.c.clinic_id,
+        subject_id=of_another.c.patient_id,
+        details=naming(of_another.c.grant_id),
+    )
+    return compiled("read_prescription", select(*_public(found)).add_cte(audit), Prescription, is_write=True)
 
 
 READ_PRESCRIPTION = _read()
@@ -148,13 +172,47 @@ _FILTERS = {
 }
 
 
+_LISTED = "prescription.listed"
+
+
 @cache
 def prescriptions_of(given: frozenset[str]) -> Statement[Prescription]:
-    """Somebody's prescriptions, newest first: the ids are sorted by time."""
-    query = (
+    """What a patient received, newest first: the ids are sorted by time."""
+    return compiled("prescriptions_of", _page(given), Prescription)
+
+
+@cache
+def prescriptions_by(given: frozenset[str]) -> Statement[Prescription]:
+    """What a doctor issued, newest first. Leaves an audit row for each patient on the page."""
+    page = _page(given).cte("page")
+    audit = record_page(shown_of(page, [page.c.id.desc()]), action=_LISTED, entity_type="prescription")
+    query = select(*_public(page)).order_by(page.c.id.desc())
+    return compiled("prescriptions_by", query.add_cte(audit), Prescription, is_write=True)
+
+
+def _nothing_or_prescription(*values: Any) -> Prescription | None:
+    return None if values[0] is None else Prescription(*values)
+
+
+@cache
+def prescriptions_of_patient(given: frozenset[str]) -> Statement[Prescription | None]:
+    """What a patient received, for a doctor with a grant in force; without one, not a row.
+
+    With one and without prescriptions, one row of nulls. Leaves an audit row that names the grant.
+    """
+    grant = grant_for_patient()
+    is_open = grant.c.id.is_not(None)
+    page = _page(given | {"patient_id"}).where(select(is_open).scalar_subquery()).cte("page")
+    audit = record_under_grant(grant, page, [page.c.id.desc()], action=_LISTED, entity_type="prescription")
+    query = select(*_public(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
+    in_order = query.order_by(page.c.id.desc())
+    return compiled("prescriptions_of_patient", in_order.add_cte(audit), _nothing_or_prescription, is_write=True)
+
+
+def _page(given: frozenset[str]) -> Select[Any]:
+    return (
         select(*PUBLIC)
         .where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
         .order_by(prescriptions.c.id.desc())
         .limit(bindparam("rows"))
     )
-    return compiled("prescriptions_of", query, Prescription)

@@ -149,14 +149,34 @@ def test_bad_query_of_the_clinics_list_is_422(clinic: Clinic, query: str) -> Non
 
 
 def test_list_of_other_peoples_records_leaves_a_row(clinic: Clinic) -> None:
-    consultations_of(clinic, hours=2)
+    consultations = consultations_of(clinic, hours=2)
     clinic.amara.gets("/consultations/?status=scheduled", expect=200)
     [row] = clinic.amara.audit_rows(action="consultation.listed")
     assert (row["actor_id"], row["entity_type"], row["entity_id"]) == (clinic.amara.id, "consultation", None)
-    assert row["details"] == {"filters": {"status": "scheduled"}}
+    assert row["details"] == {"filters": {"status": "scheduled"}, "ids": [one["id"] for one in consultations]}
+
+
+def test_list_leaves_a_row_for_each_patient_on_the_page_and_no_other(clinic: Clinic) -> None:
+    starts_at = tomorrow()
+    for hour, patient in enumerate([clinic.petra, clinic.paul, clinic.paul]):
+        patient.has_booked(clinic.dora.offers(starts_at + timedelta(hours=hour)))
+    clinic.amara.gets("/consultations/?limit=2", expect=200)
+    [row] = clinic.amara.audit_rows(action="consultation.listed")
+    assert [access["id"] for access in clinic.paul.accesses() if access["action"] == row["action"]] == [row["id"]]
+    assert len(row["details"]["ids"]) == 2
+    clinic.amara.gets("/consultations/?limit=3", expect=200)
+    assert len(clinic.amara.audit_rows(action="consultation.listed")) == 3
+    assert len([access for access in clinic.petra.accesses() if access["action"] == row["action"]]) == 1
+
+
+def test_search_that_finds_nothing_leaves_a_row_too(clinic: Clinic) -> None:
+    clinic.amara.gets("/consultations/?status=cancelled", expect=200)
+    [row] = clinic.amara.audit_rows(action="consultation.listed")
+    assert row["details"] == {"filters": {"status": "cancelled"}}
 
 
 def test_own_list_leaves_no_row(clinic: Clinic) -> None:
+    """A doctor's is the doctor's timetable: see docs/decisions/0019."""
     consultations_of(clinic, hours=1)
     for person in (clinic.paul, clinic.dora):
         person.gets("/consultations/my", expect=200)

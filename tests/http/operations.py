@@ -14,8 +14,14 @@ from tests.conftest import settings_for
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-ADMINS = {"POST /users/", "GET /users/", "PATCH /users/{id}", "GET /consultations/", "GET /audit-logs/"}
-DOCTORS = {"POST /availability/", "POST /availability/bulk", "DELETE /availability/{id}", "POST /prescriptions/"}
+ADMINS = {
+    "POST /users/", "GET /users/", "PATCH /users/{id}", "GET /consultations/", "GET /audit-logs/",
+    "GET /break-glass/", "POST /break-glass/{id}/review",
+}  # fmt: skip
+DOCTORS = {
+    "POST /availability/", "POST /availability/bulk", "DELETE /availability/{id}", "POST /prescriptions/",
+    "POST /patients/{id}/break-glass", "GET /patients/{id}/consultations", "GET /patients/{id}/prescriptions",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,14 @@ class Operation:
     def good_path(self) -> str:
         """The path with an id that nobody has: what is wrong with a request comes before what exists."""
         return re.sub(r"\{[^}]+\}", "4000000" if "availability" in self.path else str(uuid.uuid4()), self.path)
+
+    def open_path(self, clinic: Clinic) -> str:
+        """The path with the id of a patient whose record the caller has opened, if it names one."""
+        if "{" not in self.path:
+            return self.path
+        assert self.path.startswith("/patients/{id}/"), "the only lists that name somebody"
+        self.caller(clinic).has_opened(clinic.paul)
+        return self.path.replace("{id}", clinic.paul.id)
 
 
 @cache

@@ -150,3 +150,19 @@ def test_nobody_else_lists_users(clinic: Clinic, name: str) -> None:
 
 def test_without_a_token_it_is_401(clinic: Clinic) -> None:
     clinic.nobody.gets("/users/", expect=401)
+
+
+def test_list_leaves_a_row_for_each_other_person_on_the_page(clinic: Clinic) -> None:
+    people = {clinic.dora.id, clinic.paul.id}
+    clinic.amara.gets("/users/?limit=3&is_active=true", expect=200)
+    rows = clinic.amara.audit_rows(action="user.listed")
+    assert {id for row in rows for id in row["details"]["ids"]} == people
+    assert len(rows) == len(people)
+    assert {row["actor_id"] for row in rows} == {clinic.amara.id}
+    assert [access["action"] for access in clinic.paul.accesses()] == ["user.listed", "user.created"]
+
+
+def test_audit_row_of_a_search_says_by_what_and_not_for_whom(clinic: Clinic) -> None:
+    clinic.amara.gets("/users/", params={"email": "nobody@clinic.test"}, expect=200)
+    [row] = clinic.amara.audit_rows(action="user.listed")
+    assert row["details"] == {"filters": ["email"]}

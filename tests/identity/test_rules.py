@@ -30,6 +30,8 @@ WHO = {
     Permission.PRESCRIBE: {D},
     Permission.SEE_PRESCRIPTIONS: {D, P},
     Permission.READ_AUDIT_LOG: {A},
+    Permission.BREAK_GLASS: {D},
+    Permission.REVIEW_BREAK_GLASS: {A},
 }
 
 

@@ -11,7 +11,7 @@ from tests.cast import Clinic, Person, fresh_key, iso, prescription_for, some_ti
 from tests.laws.test_every_route_is_guarded import WRONG_ROLES, named
 from tests.prescription.test_post_prescriptions import held_consultation
 
-TABLES = ("consultations", "prescriptions", "audit_logs", "idempotency_keys", "users")
+TABLES = ("consultations", "prescriptions", "audit_logs", "idempotency_keys", "users", "break_glass_grants")
 PEOPLE = ("amara", "dora", "dev", "paul", "petra")
 
 
@@ -44,7 +44,13 @@ def test_each_sees_their_own_and_admins_see_the_clinic(records: Clinic, as_appli
 
     def sees(person: Person, role: str) -> dict[str, int]:
         tell(as_application, role, records.id, person.id)
-        return seen(as_application, records)
+        # They are told of what others did with their record, and of nothing else.
+        row = as_application.execute(
+            "SELECT count(*) FROM audit_logs WHERE clinic_id = %s AND subject_id IS DISTINCT FROM %s",
+            [records.id, person.id],
+        ).fetchone()
+        assert row is not None
+        return {**seen(as_application, records), "audit_logs": row[0]}
 
     none = dict.fromkeys(TABLES, 0)
     own = {**none, "consultations": 1, "prescriptions": 1}
@@ -52,7 +58,24 @@ def test_each_sees_their_own_and_admins_see_the_clinic(records: Clinic, as_appli
     assert sees(records.petra, "patient") == {**none, "users": 1}
     assert sees(records.dora, "doctor") == {**own, "idempotency_keys": 1, "users": 1}
     assert sees(records.dev, "doctor") == {**none, "users": 1}
-    assert sees(records.amara, "admin") == {**everything, "prescriptions": 0, "idempotency_keys": 0}
+    tell(as_application, "admin", records.id, records.amara.id)
+    assert seen(as_application, records) == {**everything, "prescriptions": 0, "idempotency_keys": 0}
+
+
+def test_grant_opens_a_record_for_its_hour(records: Clinic, owner: psycopg.Connection, database_url: str) -> None:
+    grant = records.dev.posts(f"/patients/{records.paul.id}/break-glass", {"reason": "Unconscious"}, expect=201).json()
+    with psycopg.connect(database_url, autocommit=True, options="-c role=telemed_app") as connection:
+        tell(connection, "doctor", records.id, records.dev.id)
+        opened = seen(connection, records)
+        assert (opened["consultations"], opened["prescriptions"], opened["break_glass_grants"]) == (1, 1, 1)
+        owner.execute("ALTER TABLE break_glass_grants DISABLE TRIGGER tr_break_glass_grants_final")
+        owner.execute(
+            "UPDATE break_glass_grants SET granted_at = now() - interval '1 hour', expires_at = now() WHERE id = %s",
+            [grant["id"]],
+        )
+        owner.execute("ALTER TABLE break_glass_grants ENABLE TRIGGER tr_break_glass_grants_final")
+        closed = seen(connection, records)
+        assert (closed["consultations"], closed["prescriptions"]) == (0, 0)
 
 
 def test_another_clinic_sees_nothing_but_who_works_here(
@@ -107,6 +130,12 @@ def test_nobody_books_or_prescribes_in_anothers_name(records: Clinic, as_applica
         assert refused(as_application, book, records.paul.id, slot["id"])
 
 
+def opened(clinic: Clinic) -> dict[str, Any]:
+    """Dora's grant for Petra's record."""
+    path = f"/patients/{clinic.petra.id}/break-glass"
+    return dict(clinic.dora.posts(path, {"reason": "Unconscious"}, expect=201).json())
+
+
 def requests(clinic: Clinic) -> dict[tuple[str, str], Callable[[], dict[str, Any]]]:
     """A request that would do something, for each route that some role may not call."""
     times = {"starts_at": iso(start := some_time()), "ends_at": iso(start.replace(minute=30))}
@@ -135,12 +164,23 @@ def requests(clinic: Clinic) -> dict[tuple[str, str], Callable[[], dict[str, Any
             "path": f"/prescriptions/{clinic.dora.gets('/prescriptions/my').json()['items'][0]['id']}"
         },
         ("GET", "/audit-logs/"): lambda: {"path": "/audit-logs/"},
+        ("POST", "/patients/{id}/break-glass"): lambda: {
+            "path": f"/patients/{clinic.paul.id}/break-glass",
+            "json": {"reason": "Curious"},
+        },
+        ("GET", "/patients/{id}/consultations"): lambda: {"path": f"/patients/{clinic.paul.id}/consultations"},
+        ("GET", "/patients/{id}/prescriptions"): lambda: {"path": f"/patients/{clinic.paul.id}/prescriptions"},
+        ("GET", "/break-glass/"): lambda: {"path": "/break-glass/"},
+        ("POST", "/break-glass/{id}/review"): lambda: {
+            "path": f"/break-glass/{opened(clinic)['id']}/review",
+            "json": {},
+        },
     }
 
 
 @pytest.mark.parametrize(("method", "path", "role"), named(WRONG_ROLES))
 def test_without_the_gate_the_database_stops_the_wrong_role(
-    records: Clinic, monkeypatch: pytest.MonkeyPatch, method: str, path: str, role: str
+    records: Clinic, monkeypatch: pytest.MonkeyPatch, owner: psycopg.Connection, method: str, path: str, role: str
 ) -> None:
     """A role is let in that the gate would have refused: nothing is done, and no record of another person is told."""
     person = records.hires(f"mallory-{role}", role=role)
@@ -155,5 +195,7 @@ def test_without_the_gate_the_database_stops_the_wrong_role(
             headers={"authorization": f"Bearer {person.token}", "idempotency-key": request.get("key", fresh_key())},
         )
     told = answer.json().get("items", [answer.json()]) if answer.is_success and answer.content else []
-    assert [item for item in told if item.get("id") != person.id] == [], answer.text
+    about_them = owner.execute("SELECT id::text FROM audit_logs WHERE subject_id = %s", [person.id]).fetchall()
+    theirs = {person.id, *(id for (id,) in about_them)}
+    assert [item for item in told if item.get("id") not in theirs] == [], answer.text
     assert records.amara.gets("/users/", expect=200).json()["items"] == before

@@ -56,6 +56,12 @@ WHO: dict[tuple[str, str], set[str] | None] = {
     ("POST", "/prescriptions/"): {"doctor"},
     ("GET", "/prescriptions/my"): {"patient", "doctor"},
     ("GET", "/prescriptions/{id}"): {"patient", "doctor"},
+    ("POST", "/patients/{id}/break-glass"): {"doctor"},
+    ("GET", "/patients/{id}/consultations"): {"doctor"},
+    ("GET", "/patients/{id}/prescriptions"): {"doctor"},
+    ("GET", "/break-glass/"): {"admin"},
+    ("POST", "/break-glass/{id}/review"): {"admin"},
+    ("GET", "/users/me/access-log"): ANY,
     ("GET", "/audit-logs/"): {"admin"},
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
@@ -201,6 +207,23 @@ def _passkey(clinic: Clinic) -> dict[str, Any]:
     return {"path": f"/auth/mfa/passkeys/{adds_passkey(clinic.paul)[1]['id']}", "json": {"password": PASSWORD}}
 
 
+def _patient(clinic: Clinic) -> dict[str, Any]:
+    return {"path": f"/patients/{clinic.paul.id}/break-glass", "json": {"reason": "Unconscious"}}
+
+
+def _opened_list(name: str) -> Named:
+    def opened(clinic: Clinic) -> dict[str, Any]:
+        clinic.dora.posts(**_patient(clinic), expect=201)
+        return {"path": f"/patients/{clinic.paul.id}/{name}"}
+
+    return opened
+
+
+def _grant(clinic: Clinic) -> dict[str, Any]:
+    grant = clinic.dora.posts(**_patient(clinic), expect=201).json()
+    return {"path": f"/break-glass/{grant['id']}/review", "json": {}}
+
+
 NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
     ("PATCH", "/users/{id}"): (_user, set()),
     ("DELETE", "/auth/sessions/{id}"): (_session, {"petra", "amara"}),
@@ -210,6 +233,10 @@ NAMED: dict[tuple[str, str], tuple[Named, set[str]]] = {
     ("GET", "/consultations/{id}"): (_consultation, {"petra", "dev"}),
     ("PATCH", "/consultations/{id}/status"): (_status, {"petra", "dev"}),
     ("GET", "/prescriptions/{id}"): (_prescription, {"petra", "dev"}),
+    ("POST", "/patients/{id}/break-glass"): (_patient, set()),
+    ("GET", "/patients/{id}/consultations"): (_opened_list("consultations"), {"dev"}),
+    ("GET", "/patients/{id}/prescriptions"): (_opened_list("prescriptions"), {"dev"}),
+    ("POST", "/break-glass/{id}/review"): (_grant, set()),
     ("POST", "/bookings/"): (_slot_to_book, set()),
     ("POST", "/prescriptions/"): (_consultation_to_prescribe_for, {"dev"}),
 }

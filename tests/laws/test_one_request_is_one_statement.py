@@ -26,6 +26,7 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND query !~ '^SELECT set_config'
 """
 READS = sorted({path for method, path, _ in routes() if method == "GET"})
+OF_ADMINS = ("/users/", "/consultations/", "/audit-logs/", "/break-glass/")
 
 
 @dataclass
@@ -105,13 +106,34 @@ def test_every_read_is_at_most_one_statement(counter: Counter) -> None:
     clinic = counter.clinic
     consultation = held_consultation(clinic)
     prescription = clinic.dora.prescribes(consultation, expect=201).json()
-    ids = {"doctors": clinic.dora.id, "consultations": consultation["id"], "prescriptions": prescription["id"]}
+    ids = {
+        "doctors": clinic.dora.id,
+        "patients": clinic.paul.id,
+        "consultations": consultation["id"],
+        "prescriptions": prescription["id"],
+    }
+    clinic.dora.posts(f"/patients/{clinic.paul.id}/break-glass", {"reason": "Unconscious"}, expect=201)
     for path in READS:
-        person = clinic.amara if path in ("/users/", "/consultations/", "/audit-logs/") else clinic.dora
+        person = clinic.amara if path in OF_ADMINS else clinic.dora
         exact = path.replace("{id}", ids.get(path.strip("/").split("/")[0], ""))
         count, answer = counter.statements_of(person, "GET", exact)
         assert answer.status_code == 200, path
         assert count <= 1, path
+
+
+def test_record_is_opened_and_read_and_reviewed_by_one_statement_each(counter: Counter) -> None:
+    clinic = counter.clinic
+    consultation = held_consultation(clinic)
+    prescription = clinic.dora.prescribes(consultation, expect=201).json()
+    path, reason = f"/patients/{clinic.paul.id}/break-glass", {"reason": "Unconscious"}
+    count, answer = counter.statements_of(clinic.dev, "POST", path, json=reason)
+    assert (answer.status_code, count) == (201, 1)
+    for path in (f"/consultations/{consultation['id']}", f"/prescriptions/{prescription['id']}"):
+        count, read = counter.statements_of(clinic.dev, "GET", path)
+        assert (read.status_code, count) == (200, 1)
+    path = f"/break-glass/{answer.json()['id']}/review"
+    count, reviewed = counter.statements_of(clinic.amara, "POST", path, json={})
+    assert (reviewed.status_code, count) == (200, 1)
 
 
 def test_refused_token_costs_no_statement(counter: Counter) -> None:

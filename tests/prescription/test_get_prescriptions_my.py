@@ -52,3 +52,18 @@ def test_damaged_cursor_is_400(clinic: Clinic, cursor: str) -> None:
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=1.0", "patient_id=x", "status=issued"])
 def test_bad_query_is_422(clinic: Clinic, query: str) -> None:
     assert clinic.paul.gets(f"/prescriptions/my?{query}", expect=422).json()["code"] == "validation_error"
+
+
+def test_doctors_list_leaves_a_row_for_each_patient_on_the_page(clinic: Clinic) -> None:
+    prescriptions = prescriptions_of(clinic, count=2)
+    clinic.paul.gets("/prescriptions/my", expect=200)
+    assert clinic.amara.audit_rows(action="prescription.listed") == []
+    clinic.dora.gets("/prescriptions/my", expect=200)
+    [row] = clinic.amara.audit_rows(action="prescription.listed")
+    assert row["details"] == {"ids": [prescription["id"] for prescription in prescriptions]}
+    assert clinic.paul.accesses()[0]["id"] == row["id"]
+
+
+def test_doctors_empty_list_leaves_no_row(clinic: Clinic) -> None:
+    clinic.dora.gets("/prescriptions/my", expect=200)
+    assert clinic.amara.audit_rows(action="prescription.listed") == []

@@ -95,6 +95,8 @@ class Records:
             "/availability/": self._slots,
             "/consultations/": [consultation["id"] for consultation in booked],
             "/prescriptions/": [prescription["id"] for prescription in prescriptions],
+            "/patients/": [clinic.paul.id, clinic.petra.id],
+            "/break-glass/": [clinic.dora.has_opened(clinic.paul)["id"] for _ in range(5)],
             # Of other devices: whoever ends their own present session says nothing more.
             "/auth/sessions/": [
                 session["id"]

@@ -187,9 +187,8 @@ def _note_failure(name: str, action: str) -> Statement[UUID]:
 
 
 def _told(owner: CTE, action: str, **more: Any) -> CTE:
-    return record(
-        owner, action=action, entity_type="user", entity_id=owner.c.user_id, clinic_id=owner.c.clinic_id, **more
-    )
+    who: dict[str, Any] = {"entity_id": owner.c.user_id, "subject_id": owner.c.user_id}
+    return record(owner, action=action, entity_type="user", clinic_id=owner.c.clinic_id, **who, **more)
 
 
 def _ends_other_sessions(owner: CTE) -> tuple[CTE, CTE]:

@@ -77,15 +77,18 @@ async def create_user(
 
 @router.get("/users/", response_model=Page[schemas.User], tags=["Users"], responses=refusals(InvalidCursor))
 @requires(Permission.MANAGE_USERS)
-async def list_users(query: Annotated[schemas.UserQuery, Query()], request: Request, caller: Caller, db: Db) -> Any:
-    """List the clinic's users, oldest first."""
+async def list_users(
+    query: Annotated[schemas.UserQuery, Query()], request: Request, caller: Caller, db: Db, request_id: RequestId
+) -> Any:
+    """List the clinic's users, oldest first. Leaves a row in the audit log for each person on the page."""
     here = scroll(request, query, name="users", caller=caller.user_id, parts=1)
-    rows = await service.find_users(
+    rows = await service.show_users(
         db,
-        clinic_id=caller.clinic_id,
         filters={"role": query.role, "is_active": query.is_active, "email": query.email},
         after=UUID(here.position[0]) if here.position else None,
         limit=here.rows_wanted,
+        actor=caller,
+        request_id=request_id,
     )
     return here.page(rows, lambda user: [user.id])
 

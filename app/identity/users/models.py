@@ -84,17 +84,25 @@ users = Table(
     info={PERSONAL: True},
 )
 
-# The view of what everybody in a clinic may know of its doctors: who is no admin sees nobody else's row of `users`.
+# Views of what everybody in a clinic may know of others: who is no admin sees nobody else's row of `users`. They are no
+# tables of the migrations'.
+_views = MetaData()
+
 doctors = Table(
     "doctors",
-    # No table of the migrations'.
-    MetaData(),
+    _views,
     Column("clinic_id", Integer),
     Column("id", Uuid),
     Column("full_name", Text),
     Column("specialty", Text),
     Column("is_active", Boolean),
 )
+
+# Doctors and admins, by name.
+staff = Table("staff", _views, Column("clinic_id", Integer), Column("id", Uuid), Column("full_name", Text))
+
+# That there is such a patient, and no more.
+patients = Table("patients", _views, Column("clinic_id", Integer), Column("id", Uuid))
 
 # Whether the clinic demands a second factor of this user: of a row of `users` beside that of its clinic.
 IS_FACTOR_DEMANDED: ColumnElement[bool] = users.c.role == any_(clinics.c.second_factor_roles)

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Integer,
+    Select,
     all_,
     and_,
     any_,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.audit.clauses import record
+from app.audit.clauses import record, record_page, shown_of
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
 from app.identity.mfa.clauses import has_factor
@@ -73,6 +74,7 @@ def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
         entity_type="user",
         entity_id=created.c.id,
         clinic_id=created.c.clinic_id,
+        subject_id=created.c.id,
         details=func.jsonb_build_object(constant("role"), created.c.role),
         **actor,
     )
@@ -150,6 +152,7 @@ def change_user(given: frozenset[str]) -> Statement[User]:
         entity_type="user",
         entity_id=changed.c.id,
         clinic_id=changed.c.clinic_id,
+        subject_id=changed.c.id,
         details=bindparam("details", type_=JSONB),
     )
     query = select(*(changed.c[column] for column in User.__dataclass_fields__)).add_cte(
@@ -170,13 +173,26 @@ _USER_FILTERS = {
 @cache
 def users_of_clinic(given: frozenset[str]) -> Statement[User]:
     """The clinic's users that match the given filters, oldest first."""
-    query = (
+    return compiled("users_of_clinic", _users(given), User)
+
+
+@cache
+def users_shown(given: frozenset[str]) -> Statement[User]:
+    """The same for somebody who is told them: leaves an audit row for each other person on the page."""
+    page = _users(given).cte("page")
+    shown = shown_of(page, [page.c.id])
+    audit = record_page(shown, action="user.listed", entity_type="user", subject="id", is_search=True)
+    query = select(*(page.c[column] for column in User.__dataclass_fields__)).order_by(page.c.id)
+    return compiled("users_shown", query.add_cte(audit), User, is_write=True)
+
+
+def _users(given: frozenset[str]) -> Select[Any]:
+    return (
         select(*PUBLIC)
         .where(_CLINIC, *(_USER_FILTERS[name] for name in sorted(given)))
         .order_by(users.c.id)
         .limit(bindparam("rows"))
     )
-    return compiled("users_of_clinic", query, User)
 
 
 _WORKS_HERE = and_(doctors.c.clinic_id == bindparam("clinic_id"), doctors.c.is_active)

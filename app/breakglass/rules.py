@@ -1,0 +1,20 @@
+"""What a break-glass grant is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A doctor may read a patient's record until `expires_at`; an admin has reviewed it, or will."""
+
+    id: UUID
+    doctor_id: UUID
+    patient_id: UUID
+    reason: str
+    granted_at: datetime
+    expires_at: datetime
+    reviewed_at: datetime | None
+    reviewed_by: UUID | None
+    review_note: str | None
