@@ -5,6 +5,7 @@ the contract's order of checks: token, role, media type, headers, path, query, a
 """
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, cast
@@ -72,6 +73,8 @@ class GuardedRoute(APIRoute):
             options["openapi_extra"] = {"security": [{documents.SECURITY_SCHEME: []}]}
         options["generate_unique_id_function"] = _name
         super().__init__(path, endpoint, **options)
+        # Starlette's `$` also matches before a final line break, and `/consultations/%0A` would be the list.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the gate."""
