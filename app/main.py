@@ -18,21 +18,24 @@ from app.db.database import Database
 from app.health.endpoints import router as health
 from app.http import documents, problems
 from app.http.edge import Edge
+from app.identity.links import rules as link_rules
+from app.identity.links.endpoints import router as links
 from app.identity.mfa.endpoints import router as mfa
 from app.identity.passwords import Passwords
 from app.identity.revocations.service import Revocations
 from app.identity.sessions.endpoints import router as sessions
 from app.identity.tokens import AccessTokens
 from app.identity.users.endpoints import router as users
+from app.mail import service as mail
 from app.observability import logs
 from app.observability.process import collect_garbage_seldom, end_with_supervisor
 from app.oversight.endpoints import router as oversight
 from app.prescription.endpoints import router as prescription
 from app.settings import Settings, SettingsError
-from app.worker import Worker
+from app.worker import Worker, postman
 
 # The most asked for first: each route before the right one costs a request 2 µs.
-ROUTERS = (availability, booking, consultation, users, prescription, sessions, mfa, health, oversight)
+ROUTERS = (availability, booking, consultation, users, prescription, sessions, mfa, links, health, oversight)
 # The keeper restarts a PostgreSQL that died; we restart a keeper that died.
 SUPERVISE_EVERY_S = 1.0
 
@@ -77,6 +80,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.refresh_lifetime = timedelta(days=settings.refresh_token_expire_days)
     app.state.refresh_key = settings.stable_key_for("refresh tokens")
     app.state.mfa_key = settings.stable_key_for("one-time codes")
+    app.state.link_key = settings.stable_key_for(link_rules.KEY)
     app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:
@@ -107,14 +111,16 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     passwords = Passwords(pepper=settings.stable_key_for("passwords"), cost=settings.bcrypt_cost)
     async with _database(settings) as db:
         revocations = Revocations(db, token_lifetime=app.state.access_tokens.lifetime)
-        worker = Worker(db)
+        workers = (Worker(db), postman(db, settings, mail.post_of(settings)))
         revocations.start()
-        worker.start()
+        for worker in workers:
+            worker.start()
         app.state.db, app.state.passwords, app.state.revocations = db, passwords, revocations
         try:
             yield
         finally:
-            await worker.stop()
+            for worker in workers:
+                await worker.stop()
             await revocations.stop()
             passwords.close()
 

@@ -24,7 +24,12 @@ async def _mfa_key(request: Request) -> bytes:
     return cast("bytes", request.app.state.mfa_key)
 
 
+async def _link_key(request: Request) -> bytes:
+    return cast("bytes", request.app.state.link_key)
+
+
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
 MfaKey = Annotated[bytes, Depends(_mfa_key)]
+LinkKey = Annotated[bytes, Depends(_link_key)]

@@ -1,4 +1,4 @@
-"""Access tokens (JWT, RFC 9068 and RFC 8725) and refresh tokens (opaque, 256 bit)."""
+"""Access tokens (JWT, RFC 9068 and RFC 8725); refresh tokens and those of links (opaque, 256 bit)."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ import time
 import warnings
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import jwt
@@ -23,7 +23,7 @@ ISSUER = AUDIENCE = "telemed"
 TYPE = "at+jwt"
 # Ours have about 500 bytes; parsing something huge would be work for a stranger.
 TOKEN_BYTES_MAX = 4096
-REFRESH_SECRET_BYTES = 32
+SECRET_BYTES = 32
 # Two servers whose clocks differ a little must not refuse each other's fresh tokens.
 CLOCK_SKEW_S = 60
 # A session sends its token again and again: 5 MB remember as many as are in use at a time.
@@ -120,25 +120,20 @@ def _principal(header: dict[str, Any], claims: dict[str, Any]) -> Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken:
-    """A refresh token: the clinic, so that one shard is asked, and a secret."""
+class OpaqueToken:
+    """A secret, and the clinic, so that one shard is asked."""
 
     clinic_id: int
     secret: bytes
 
     @classmethod
-    def fresh(cls, clinic_id: int) -> "RefreshToken":
-        """The first token of a session."""
-        return cls(clinic_id, secrets.token_bytes(REFRESH_SECRET_BYTES))
-
-    @classmethod
-    def parse(cls, text: str) -> "RefreshToken | None":
+    def parse(cls, text: str) -> Self | None:
         """The token that `text` spells, or `None`."""
         try:
             raw = base64.b64decode(text, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        if len(raw) != _CLINIC_BYTES + REFRESH_SECRET_BYTES:
+        if len(raw) != _CLINIC_BYTES + SECRET_BYTES:
             return None
         clinic_id = int.from_bytes(raw[:_CLINIC_BYTES], signed=True)
         return cls(clinic_id, raw[_CLINIC_BYTES:])
@@ -152,9 +147,24 @@ class RefreshToken:
         """What is stored."""
         return hashlib.sha256(self.secret).digest()
 
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken(OpaqueToken):
+    """What a session goes on with, once."""
+
+    @classmethod
+    def fresh(cls, clinic_id: int) -> "RefreshToken":
+        """The first token of a session."""
+        return cls(clinic_id, secrets.token_bytes(SECRET_BYTES))
+
     def successor(self, key: bytes) -> "RefreshToken":
         """The next token: always the same one, so that a rotation whose answer was lost can be repeated.
 
         Only the holder of `key` can compute it; only its hash is stored.
         """
         return RefreshToken(self.clinic_id, hmac.digest(key, self.secret, hashlib.sha256))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkToken(OpaqueToken):
+    """What proves that its holder has read a mail, once."""

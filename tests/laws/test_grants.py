@@ -21,6 +21,7 @@ TABLES = {
     "revocations": {READ, ADD, REMOVE},
     "totp_secrets": {READ, ADD, REMOVE},
     "recovery_codes": {READ, ADD},
+    "links": {READ, ADD},
     "availability_slots": {READ, ADD},
     "consultations": {READ, ADD},
     "prescriptions": {READ, ADD},
@@ -29,16 +30,20 @@ TABLES = {
     "outbox": {READ, ADD, REMOVE},
 }
 COLUMNS = {
-    "users": {"password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version"},
+    "users": {
+        "password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version",
+        "email_confirmed_at",
+    },
     "sessions": {"ended_at", "end_reason"},
     "refresh_tokens": {"used_at"},
     "totp_secrets": {"sealed", "created_at", "confirmed_at", "last_step", "failures", "failed_at"},
     "recovery_codes": {"used_at"},
+    "links": {"id", "nonce", "token_hash", "password_mark", "made_at", "expires_at", "used_at"},
     "availability_slots": {"status"},
     "consultations": {"status", "completed_at", "cancelled_at", "cancel_reason"},
     "idempotency_keys": {"outcome"},
-    "outbox": {"published_at"},
-}
+    "outbox": {"published_at", "due_at", "attempts"},
+}  # fmt: skip
 FUNCTIONS = {"make_audit_months()", "make_outbox_months()", "drop_outbox_month()"}
 DDL = [
     "CREATE TABLE mine (id int)",
