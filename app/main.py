@@ -19,6 +19,8 @@ from app.db.database import Database
 from app.health.endpoints import router as health
 from app.http import documents, problems
 from app.http.edge import Edge
+from app.identity.links import rules as link_rules
+from app.identity.links.endpoints import router as links
 from app.identity.mfa.endpoints import router as mfa
 from app.identity.passkeys.endpoints import router as passkeys
 from app.identity.passkeys.rules import RelyingParty
@@ -27,6 +29,7 @@ from app.identity.revocations.service import Revocations
 from app.identity.sessions.endpoints import router as sessions
 from app.identity.tokens import AccessTokens
 from app.identity.users.endpoints import router as users
+from app.mail import service as mail
 from app.observability import logs
 from app.observability.process import collect_garbage_seldom, end_with_supervisor
 from app.oversight.endpoints import router as oversight
@@ -35,7 +38,7 @@ from app.ratelimit.postgres import PostgresStore
 from app.ratelimit.rules import Limit
 from app.ratelimit.service import Limits, RateLimits
 from app.settings import Settings, SettingsError
-from app.worker import Worker
+from app.worker import Worker, postman
 
 # The most asked for first: each route before the right one costs a request 2 µs.
 ROUTERS = (
@@ -47,6 +50,7 @@ ROUTERS = (
     sessions,
     mfa,
     passkeys,
+    links,
     health,
     oversight,
     breakglass,
@@ -97,6 +101,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.relying_party = RelyingParty.at(settings.public_url)
     app.state.mfa_key = settings.stable_key_for("one-time codes")
     app.state.attempts_key = settings.stable_key_for("login attempts")
+    app.state.link_key = settings.stable_key_for(link_rules.KEY)
     app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:
@@ -127,9 +132,10 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     passwords = Passwords(pepper=settings.stable_key_for("passwords"), cost=settings.bcrypt_cost)
     async with _database(settings) as db:
         revocations = Revocations(db, token_lifetime=app.state.access_tokens.lifetime)
-        worker = Worker(db)
+        workers = (Worker(db), postman(db, settings, mail.post_of(settings)))
         revocations.start()
-        worker.start()
+        for worker in workers:
+            worker.start()
         app.state.db, app.state.passwords, app.state.revocations = db, passwords, revocations
         limits = app.state.rate_limits = _rate_limits(settings, db)
         if limits is not None:
@@ -139,7 +145,8 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
         finally:
             if limits is not None:
                 await limits.stop()
-            await worker.stop()
+            for worker in workers:
+                await worker.stop()
             await revocations.stop()
             passwords.close()
 

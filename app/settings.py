@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.kit import keys
 
 SECRET_BYTES_MIN = 32
+PORT_MAX = 65_535
 # Values that stand in tutorials, samples and the README this system began with.
 WELL_KNOWN_SECRETS = frozenset({
     "supersecret", "secret", "changeme", "changethis", "change-me", "your-secret-key", "secret-key",
@@ -28,6 +29,11 @@ _SCHEME = re.compile(r"postgres(ql)?(\+\w+)?", flags=re.IGNORECASE)
 _ADDRESS = re.compile(r"([^\s/?]*@)?((\[[^\s\]]+\]|[^\s:/?@,]*)(:\d{1,5})?(,|(?=[/?]|$)))*([/?]\S*)?")
 # A host, perhaps a port and a path; no user, query or fragment.
 _SITE = re.compile(r"https?://(\[[0-9a-f:]+\]|[\w.-]+)(:\d{1,4}|:[1-5]\d{4})?(/[^\s?#]*)?", flags=re.IGNORECASE)
+
+# Nobody can answer it, and no mail server takes it.
+NO_SENDER = "telemed@localhost"
+_MAIL_SERVER = re.compile(r"smtps?://([^\s/?#@]+@)?(\[[^\s\]]+\]|[^\s:/?#@\[\]]+)(:(?P<port>\d{1,5}))?/?")
+_SENDER = re.compile(r"([^\s<>@,\"]+@[^\s<>@,\"]+|[^\r\n<>@,\"]+ <[^\s<>@,\"]+@[^\s<>@,\"]+>)")
 
 
 class SettingsError(Exception):
@@ -64,7 +70,8 @@ class Settings(BaseSettings):
         Field(
             repr=False,
             description="Second secret, for all that must outlive a change of SECRET_KEY: password hashes, one-time "
-            "codes, request fingerprints, refresh tokens, cursors; at least 32 bytes. Absent: SECRET_KEY is taken.",
+            "codes, links in mails, request fingerprints, refresh tokens, cursors; at least 32 bytes. "
+            "Absent: SECRET_KEY is taken.",
         ),
     ] = ""
     algorithm: Annotated[Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")] = (
@@ -79,12 +86,6 @@ class Settings(BaseSettings):
     bcrypt_cost: Annotated[
         int, Field(ge=4, le=16, description="log2 of the rounds of a password hash. Below 10 only for tests.")
     ] = 12
-    public_url: Annotated[
-        str,
-        Field(
-            description="Where people reach this system: `https://…`. Passkeys are for its host, which must stay.",
-        ),
-    ] = "http://localhost:8000"
     telemed_data_dir: Annotated[
         Path, Field(description="Folder of the embedded server and of the secrets made for it.")
     ] = Path(".telemed")
@@ -139,6 +140,31 @@ class Settings(BaseSettings):
             "0 keeps it for ever.",
         ),
     ] = 0
+    public_url: Annotated[
+        str,
+        Field(
+            description="Where people reach this system: `https://…`. Links in mails begin with it, and `/reset` and "
+            "`/confirm` there get the token after a `#`. Passkeys are for its host, which must stay."
+        ),
+    ] = "http://localhost:8000"
+    smtp_url: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            description="Mail server: `smtp://USER:PASSWORD@HOST:587` (TLS by STARTTLS) or `smtps://…:465`. "
+            "Absent: mails go into MAIL_FOLDER.",
+        ),
+    ] = None
+    mail_from: Annotated[
+        str, Field(description="Who mails are from, such as `Clinic <no-reply@clinic.example>`. Needed with SMTP_URL.")
+    ] = NO_SENDER
+    mail_folder: Annotated[
+        Path | None,
+        Field(
+            description="Folder for mails while there is no mail server, one `.eml` each. Absent: `mail` in "
+            "TELEMED_DATA_DIR with the embedded server; otherwise mails wait, and a terminal shows them."
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="The least severe line that is logged."),
@@ -153,6 +179,13 @@ class Settings(BaseSettings):
     def accepted_keys(self) -> tuple[str, ...]:
         """The secrets whose access tokens are good besides those of SECRET_KEY."""
         return tuple(secret.strip() for secret in self.secret_keys_accepted.split(",") if secret.strip())
+
+    @property
+    def mail_folder_used(self) -> Path | None:
+        """Where mails are written while there is no mail server."""
+        if self.mail_folder is None and self.is_embedded:
+            return self.telemed_data_dir / "mail"
+        return self.mail_folder
 
     def stable_key_for(self, purpose: str) -> bytes:
         """The 256-bit key for `purpose` that survives a change of SECRET_KEY where PEPPER is set."""
@@ -176,9 +209,34 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_site(cls, url: str) -> str:
-        if not _SITE.fullmatch(url):
+        if not _SITE.fullmatch(url.strip()):
             raise ValueError("must look like https://clinic.example, or http://localhost:8000")
-        return url
+        return url.strip().rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_mail_server(cls, url: str | None) -> str | None:
+        found = url and _MAIL_SERVER.fullmatch(url.strip())
+        if url is not None and not (found and int(found["port"] or 1) <= PORT_MAX):
+            raise ValueError(
+                "must look like smtp://USER:PASSWORD@HOST:587 or smtps://…:465, with special characters percent-encoded"
+            )
+        return url and url.strip()
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, sender: str) -> str:
+        if not _SENDER.fullmatch(sender.strip()):
+            raise ValueError("must look like no-reply@clinic.example or Clinic <no-reply@clinic.example>")
+        return sender.strip()
+
+    @model_validator(mode="after")
+    def _mails_have_a_sender(self) -> Self:
+        if self.smtp_url is not None and self.mail_from == NO_SENDER:
+            raise ValueError(
+                "MAIL_FROM is missing: with SMTP_URL set, say who mails are from, such as no-reply@clinic.example"
+            )
+        return self
 
     @model_validator(mode="after")
     def _secrets_are_strong(self) -> Self:
@@ -206,7 +264,7 @@ class Settings(BaseSettings):
 class _SecretFiles(PydanticBaseSettingsSource):
     """`SECRET_KEY_FILE=/run/…` for orchestrators, and the data directory's own secret for the embedded server."""
 
-    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper")
+    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper", "smtp_url")
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         variable = f"{field_name.upper()}_FILE"

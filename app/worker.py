@@ -8,17 +8,22 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from app.audit import jobs as audit
 from app.booking import jobs as booking
 from app.db.database import Database
 from app.identity.attempts import jobs as attempts
+from app.identity.links import rules as link_rules
+from app.identity.links import service as links
 from app.identity.sessions import jobs as sessions
 from app.kit.errors import Unavailable
+from app.mail import service as mail
 from app.observability import logs
 from app.outbox import jobs as outbox
 from app.prescription import jobs as prescription
 from app.ratelimit import jobs as ratelimit
+from app.settings import Settings
 
 Job = Callable[[Database], Awaitable[int]]
 
@@ -36,15 +41,24 @@ JOBS: Mapping[str, Job] = {
 # Not while a process starts, and not all processes of a deployment at one moment.
 FIRST_AFTER_S = (30.0, 90.0)
 EVERY_S = (3_300.0, 3_900.0)
+# Whoever waits for a mail looks after some seconds; to ask in vain costs a millisecond.
+MAIL_EVERY_S = (1.5, 2.5)
 
 _log = logs.logger("worker")
 
 
 class Worker:
-    """Runs all jobs soon after the start, then hourly. A job that fails is tried again in the next round."""
+    """Runs all jobs soon after the start, then hourly. A job that fails is tried again in the next round.
 
-    def __init__(self, db: Database) -> None:
+    Or other jobs in another rhythm.
+    """
+
+    def __init__(
+        self, db: Database, jobs: Mapping[str, Job] | None = None, *, every_s: tuple[float, float] | None = None
+    ) -> None:
         self._db = db
+        self._jobs = JOBS if jobs is None else jobs
+        self._first_after_s, self._every_s = (FIRST_AFTER_S, EVERY_S) if every_s is None else (every_s, every_s)
         self._failing: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
@@ -64,15 +78,15 @@ class Worker:
 
     async def run_round(self) -> None:
         """Each job once, whatever becomes of the others."""
-        for name, job in JOBS.items():
+        for name, job in self._jobs.items():
             if not self._is_stopping:
                 await self._run(name, job)
 
     async def _work_forever(self) -> None:
-        await _pause(FIRST_AFTER_S)
+        await _pause(self._first_after_s)
         while not self._is_stopping:
             await self.run_round()
-            await _pause(EVERY_S)
+            await _pause(self._every_s)
 
     async def _run(self, name: str, job: Job) -> None:
         try:
@@ -90,6 +104,13 @@ class Worker:
             self._failing.discard(name)
             if count:
                 _log.info("job done", job=name, count=count)
+
+
+def postman(db: Database, settings: Settings, post: mail.Post) -> Worker:
+    """Hands what is to be mailed to `post`, every few seconds; several at once never take the same."""
+    key = settings.stable_key_for(link_rules.KEY)
+    letters = {link_rules.MADE: partial(links.write_letter, key=key, public_url=settings.public_url)}
+    return Worker(db, {"mail.send_due": partial(mail.send_due, post=post, letters=letters)}, every_s=MAIL_EVERY_S)
 
 
 async def _pause(between_s: tuple[float, float]) -> None:

@@ -17,6 +17,7 @@ from app.db import embedded, migrate
 from app.main import create_app
 from app.settings import Settings
 from tests.cast import Clinic, found_clinic
+from tests.mailbox import SECRET_KEY, Mailbox
 
 FAST_AND_LOOSE = {
     "fsync": "off",
@@ -26,7 +27,6 @@ FAST_AND_LOOSE = {
     # Counts statements independently of our own counter; see tests/laws.
     "shared_preload_libraries": "pg_stat_statements",
 }
-SECRET_KEY = "only-for-tests-0123456789-abcdefghijklmnopqrstuvwxyz"
 TEMPLATE = "telemed"
 
 
@@ -35,6 +35,7 @@ def _nobody_tidies_up() -> Iterator[None]:
     """Jobs run when a test says so: in the middle of another one they would take away the rows that it counts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "FIRST_AFTER_S", (86_400.0, 86_400.0))
+        patch.setattr(worker, "MAIL_EVERY_S", (86_400.0, 86_400.0))
         yield
 
 
@@ -137,3 +138,9 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("DATABASE_URL", "SECRET_KEY", "PEPPER", "ALGORITHM", "ACCESS_TOKEN_EXPIRE_MINUTES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def mailbox(clinic: Clinic, tmp_path: Path) -> Mailbox:
+    """What the people of this test's clinic find in their mail."""
+    return Mailbox(clinic, tmp_path / "mail")

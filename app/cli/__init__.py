@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.cli import bench, check, demo, people, schema, serve, tidy
+from app.cli import bench, check, demo, mail, people, schema, serve, tidy
 from app.cli.console import fail
 from app.db.embedded import EmbeddedServerError
 from app.kit.errors import Unavailable
@@ -18,7 +18,8 @@ cli = typer.Typer(
 db = typer.Typer(no_args_is_help=True, help="The database.")
 clinic = typer.Typer(no_args_is_help=True, help="Clinics.")
 user = typer.Typer(no_args_is_help=True, help="Users.")
-for group, name in ((db, "db"), (clinic, "clinic"), (user, "user")):
+mails = typer.Typer(no_args_is_help=True, help="Outgoing mail.")
+for group, name in ((db, "db"), (clinic, "clinic"), (user, "user"), (mails, "mail")):
     cli.add_typer(group, name=name)
 
 cli.command("serve")(serve.serve)
@@ -32,6 +33,7 @@ clinic.command("create")(people.create_clinic)
 clinic.command("demand-second-factor")(people.demand_second_factor)
 user.command("create")(people.create_user)
 user.command("reset-codes")(people.reset_codes)
+mails.command("test")(mail.send_test)
 
 
 def main() -> None:

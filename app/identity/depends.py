@@ -42,6 +42,10 @@ async def _refresh_lifetime(request: Request) -> timedelta:
     return cast("timedelta", request.app.state.refresh_lifetime)
 
 
+async def _link_key(request: Request) -> bytes:
+    return cast("bytes", request.app.state.link_key)
+
+
 PasswordHasher = Annotated[Passwords, Depends(_passwords)]
 TokenIssuer = Annotated[AccessTokens, Depends(_access_tokens)]
 RefreshKey = Annotated[bytes, Depends(_refresh_key)]
@@ -49,3 +53,4 @@ MfaKey = Annotated[bytes, Depends(_mfa_key)]
 LoginAttempts = Annotated[Attempts, Depends(_login_attempts)]
 Site = Annotated[RelyingParty, Depends(_relying_party)]
 RefreshLifetime = Annotated[timedelta, Depends(_refresh_lifetime)]
+LinkKey = Annotated[bytes, Depends(_link_key)]

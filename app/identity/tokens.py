@@ -1,4 +1,4 @@
-"""Access tokens (JWT, RFC 9068 and RFC 8725) and refresh tokens (opaque, 256 bit)."""
+"""Access tokens (JWT, RFC 9068 and RFC 8725); refresh tokens and those of links (opaque, 256 bit)."""
 
 import base64
 import binascii
@@ -173,5 +173,11 @@ class RefreshToken(OpaqueToken):
 
 class LoginTicket(OpaqueToken):
     """Stands for a password that was right a moment ago; its hash is the challenge that a passkey answers."""
+
+    __slots__ = ()
+
+
+class LinkToken(OpaqueToken):
+    """What proves that its holder has read a mail, once."""
 
     __slots__ = ()

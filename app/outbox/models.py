@@ -1,6 +1,6 @@
 """Table `outbox`."""
 
-from sqlalchemy import Column, Index, Table, func, text
+from sqlalchemy import Column, Index, Integer, Table, func, text
 
 from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
 
@@ -14,11 +14,19 @@ outbox = Table(
     # The partition key must be part of every unique key of a partitioned table.
     Column("created_at", Instant, primary_key=True, server_default=func.now()),
     Column("published_at", Instant),
+    # From when on somebody may try to deliver it, and how often that was begun; null for what nobody delivers.
+    Column("due_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
     Index(
         "ix_outbox_clinic_id_created_at_unpublished",
         "clinic_id",
         "created_at",
         postgresql_where=text("published_at IS NULL"),
+    ),
+    Index(
+        "ix_outbox_due_at_unpublished",
+        "due_at",
+        postgresql_where=text("published_at IS NULL AND due_at IS NOT NULL"),
     ),
     postgresql_partition_by="RANGE (created_at)",
 )

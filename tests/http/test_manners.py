@@ -162,11 +162,16 @@ def test_path_with_or_without_the_slash_is_another_path(clinic: Clinic, operatio
         "/auth%2flogin/",
         "/.env",
         "/./auth/login/x",
+        "/health/live%0A",
     ],
 )
 def test_unknown_path_is_404(clinic: Clinic, path: str) -> None:
     answer = clinic.nobody.gets(path, follow_redirects=False)
     assert code_of(answer) == (404, "not_found"), path
+
+
+def test_line_break_is_no_end_of_a_path(clinic: Clinic) -> None:
+    assert code_of(clinic.amara.gets("/consultations/%0A")) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", list(document()["paths"]))

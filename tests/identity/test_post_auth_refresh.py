@@ -178,6 +178,7 @@ def test_rotation_leaves_one_audit_row_and_its_repeat_none(clinic: Clinic) -> No
 
 
 def test_end_of_a_family_leaves_one_audit_row(clinic: Clinic) -> None:
+    assert clinic.paul.id, "asked for while his token is good"
     refresh(clinic.paul, refresh(clinic.paul).json()["refresh_token"])
     response = refresh(clinic.paul)
     refresh(clinic.paul)

@@ -28,6 +28,7 @@ TABLES = {
     "rate_counts": {READ, ADD, REMOVE},
     "passkeys": {READ, ADD, REMOVE},
     "passkey_challenges": {READ, ADD, REMOVE},
+    "links": {READ, ADD},
     "availability_slots": {READ, ADD},
     "consultations": {READ, ADD},
     "prescriptions": {READ, ADD},
@@ -38,7 +39,10 @@ TABLES = {
 }
 COLUMNS = {
     "clinics": {"second_factor_roles"},
-    "users": {"password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version"},
+    "users": {
+        "password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version",
+        "email_confirmed_at",
+    },
     "sessions": {"ended_at", "end_reason"},
     "refresh_tokens": {"used_at"},
     "totp_secrets": {"sealed", "created_at", "confirmed_at", "last_step", "failures", "failed_at"},
@@ -47,12 +51,13 @@ COLUMNS = {
     "rate_counts": {"requests"},
     "passkeys": {"sign_count", "last_used_at"},
     "passkey_challenges": {"spent_at"},
+    "links": {"id", "nonce", "token_hash", "password_mark", "made_at", "expires_at", "used_at"},
     "availability_slots": {"status"},
     "consultations": {"status", "completed_at", "cancelled_at", "cancel_reason"},
     "break_glass_grants": {"reviewed_at", "reviewed_by", "review_note"},
     "idempotency_keys": {"outcome"},
-    "outbox": {"published_at"},
-}
+    "outbox": {"published_at", "due_at", "attempts"},
+}  # fmt: skip
 FUNCTIONS = {"make_audit_months()", "make_outbox_months()", "drop_outbox_month()"}
 DDL = [
     "CREATE TABLE mine (id int)",

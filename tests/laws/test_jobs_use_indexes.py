@@ -13,6 +13,7 @@ from app.db import embedded, turns
 from app.db.statement import Statement
 from app.identity.revocations import sql as revocations
 from app.identity.sessions import sql as sessions
+from app.outbox import sql as outbox
 from app.prescription import sql as prescription
 from tests.conftest import cloned
 
@@ -41,6 +42,13 @@ FROM sessions;
 INSERT INTO revocations (clinic_id, id, session_id, created_at)
 SELECT 1, id, id, now() - CASE WHEN row_number() OVER () <= 100 THEN interval '9 days' ELSE interval '1 minute' END
 FROM sessions;
+-- What nobody delivers, what was delivered, and what a mail server that was away for hours has left.
+INSERT INTO outbox (clinic_id, id, topic, entity_id, due_at, published_at)
+SELECT 1, gen_random_uuid(), topic, 'x', due_at, published_at
+FROM generate_series(1, {ROWS}) AS number,
+    (VALUES ('consultation.booked', NULL, NULL), ('link.made', now(), now()), ('link.made', now(), NULL))
+        AS k (topic, due_at, published_at)
+WHERE topic <> 'link.made' OR published_at IS NOT NULL OR number <= 1000;
 ANALYZE;
 """
 STATEMENTS: list[tuple[Statement[Any], dict[str, object]]] = [
@@ -86,6 +94,19 @@ def test_job_scans_no_table(full: psycopg.Connection[Any], statement: tuple[Stat
     assert not [scan for scan in scans if scan.startswith("Seq")], scans
     # 2,000 expired keys of both operations may be looked at for a batch of 500, but not one of the 20,000 kept ones.
     assert max(scans.values()) <= 2_000, scans
+
+
+def test_postman_reads_what_he_takes(full: psycopg.Connection[Any]) -> None:
+    """Every two seconds, in every process, and without a job's limits."""
+    with full.transaction(force_rollback=True):
+        full.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {outbox.CLAIM_DUE.text}".encode()
+        row = full.execute(explain, outbox.CLAIM_DUE.bind({"topics": ["link.made"]})).fetchone()
+    assert row is not None
+    seen = list(nodes(row[0][0]["Plan"]))
+    assert any(node["Actual Rows"] == outbox.CLAIMED_MAX for node in seen), "there was a batch to take"
+    scans = {f"{node['Node Type']} on {node['Relation Name']}": read(node) for node in seen if "Relation Name" in node}
+    assert max(scans.values()) <= outbox.CLAIMED_MAX, scans
 
 
 @pytest.mark.parametrize("statement", STATEMENTS[:2], ids=lambda case: case[0].name)

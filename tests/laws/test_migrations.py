@@ -109,7 +109,7 @@ def test_revision_is_known_to_the_probe(empty_database: str) -> None:
 
 def test_events_are_moved_into_their_months_and_back(empty_database: str) -> None:
     migrate.upgrade(empty_database, app_role=ROLE, to="0009_outbox")
-    events = "SELECT * FROM outbox ORDER BY created_at"
+    events = "SELECT clinic_id, id, topic, entity_id, created_at, published_at FROM outbox ORDER BY created_at"
     with psycopg.connect(empty_database) as owner:
         owner.execute(
             "INSERT INTO outbox SELECT 1, gen_random_uuid(), 'consultation.booked', 'x', moment, now()"

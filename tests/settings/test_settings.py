@@ -64,6 +64,14 @@ WRONG = {
     "cheap hashes": ({"BCRYPT_COST": "3"}, "BCRYPT_COST", "4"),
     "a role with a quote": ({"DATABASE_APP_ROLE": 'x"; --'}, "DATABASE_APP_ROLE", "match"),
     "a tiny pool": ({"DATABASE_POOL_MAX": "1"}, "DATABASE_POOL_MAX", "2"),
+    "a mail server without a scheme": ({"SMTP_URL": "mail.clinic.test:587"}, "SMTP_URL", "smtp://"),
+    "another mail scheme": ({"SMTP_URL": "http://a:canary@mail.clinic.test"}, "SMTP_URL", "smtps://"),
+    "a bad mail port": ({"SMTP_URL": "smtp://a:canary@mail.clinic.test:70000"}, "SMTP_URL", "587"),
+    "mails from nobody": ({"SMTP_URL": "smtp://a:canary@mail.clinic.test"}, "MAIL_FROM", "no-reply@clinic.example"),
+    "a sender without an at": ({"MAIL_FROM": "the clinic"}, "MAIL_FROM", "no-reply@clinic.example"),
+    "a sender of two lines": ({"MAIL_FROM": "a@b.test\nBcc: c@d.test"}, "MAIL_FROM", "no-reply@clinic.example"),
+    "a link with a question": ({"PUBLIC_URL": "https://clinic.test/?x=1"}, "PUBLIC_URL", "https://"),
+    "a link of another kind": ({"PUBLIC_URL": "javascript:alert(1)"}, "PUBLIC_URL", "https://"),
     "a loud log": ({"LOG_LEVEL": "shout"}, "LOG_LEVEL", "info"),
 }
 
@@ -149,6 +157,28 @@ def test_env_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_address_in_any_usual_spelling_is_understood(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
     give(monkeypatch, {"DATABASE_URL": f" {prefix}u:p%40w@host:5432/name?sslmode=require ", "SECRET_KEY": SECRET_KEY})
     assert load().database_url == "postgresql://u:p%40w@host:5432/name?sslmode=require"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["smtp://mail.clinic.test", "smtp://u:p%40w@mail.clinic.test:587", "smtps://[::1]:465/", " smtp://mailpit:1025 "],
+)
+def test_mail_server_in_any_usual_spelling_is_understood(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    give(monkeypatch, {"SMTP_URL": url, "MAIL_FROM": "Clinic <no-reply@clinic.test>"})
+    settings = load()
+    assert (settings.smtp_url, settings.mail_from) == (url.strip(), "Clinic <no-reply@clinic.test>")
+    assert url.strip() not in repr(settings)
+
+
+def test_mail_server_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("smtp://u:canary@mail.clinic.test\n")
+    give(monkeypatch, {"SMTP_URL_FILE": str(tmp_path / "url"), "MAIL_FROM": "no-reply@clinic.test"})
+    assert load().smtp_url == "smtp://u:canary@mail.clinic.test"
+
+
+def test_links_begin_with_the_public_address_without_a_final_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    give(monkeypatch, {"PUBLIC_URL": "https://clinic.test/care/"})
+    assert load().public_url == "https://clinic.test/care"
 
 
 def test_own_secret_is_made_once_for_its_owner_only(tmp_path: Path) -> None:

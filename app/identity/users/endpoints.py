@@ -9,7 +9,7 @@ from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
 from app.http.paging import Page, scroll
 from app.http.problems import refusals
-from app.identity.depends import PasswordHasher
+from app.identity.depends import LinkKey, PasswordHasher
 from app.identity.guard import Caller, GuardedRoute, public, requires
 from app.identity.passwords import PasswordTooWeak
 from app.identity.rules import Permission
@@ -28,13 +28,18 @@ router = APIRouter(route_class=GuardedRoute)
     responses=refusals(EmailTaken, PasswordTooWeak, NotFound),
 )
 @public
-async def register(body: schemas.Registration, db: Db, passwords: PasswordHasher, request_id: RequestId) -> Any:
+async def register(
+    body: schemas.Registration, db: Db, passwords: PasswordHasher, link_key: LinkKey, request_id: RequestId
+) -> Any:
     """Register as a patient.
 
-    The role is always `patient`; an admin makes the other accounts.
+    The role is always `patient`; an admin makes the other accounts. A mail brings a link that confirms the e-mail;
+    logging in does not wait for it.
     """
     new_user = service.NewUser(email=body.email, password=body.password, full_name=body.full_name)
-    return await service.register(db, passwords, clinic=body.clinic, new_user=new_user, request_id=request_id)
+    return await service.register(
+        db, passwords, clinic=body.clinic, new_user=new_user, link_key=link_key, request_id=request_id
+    )
 
 
 @router.get("/users/me", response_model=schemas.User, tags=["Users"])

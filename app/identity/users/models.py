@@ -50,6 +50,8 @@ users = Table(
     # Raised by whatever must end the tokens that are out; a token carries the version it was made under.
     Column("token_version", Integer, nullable=False, server_default="1"),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
+    # When its owner first proved to read what is sent to `email`. Nothing is refused without it.
+    Column("email_confirmed_at", Instant),
     ForeignKeyConstraint(["clinic_id"], ["clinics.clinic_id"]),
     UniqueConstraint("clinic_id", "email_normalized"),
     # Consultations refer to (clinic, user, role): who has a history keeps the role. In this order it also lists a role.

@@ -7,6 +7,7 @@ from uuid import UUID
 from app.db.database import Database
 from app.db.errors import ConstraintViolation
 from app.db.statement import Statement
+from app.identity.links import rules as links
 from app.identity.passwords import Passwords, check_strength
 from app.identity.rules import DOCTOR, PATIENT, Principal
 from app.identity.trail import trace
@@ -29,11 +30,24 @@ class NewUser:
     specialty: str | None = None
 
 
-async def register(db: Database, passwords: Passwords, *, clinic: str, new_user: NewUser, request_id: str) -> User:
-    """A new patient of the clinic with this slug. Raises `NotFound`, `EmailTaken`, `PasswordTooWeak`."""
+async def register(
+    db: Database, passwords: Passwords, *, clinic: str, new_user: NewUser, link_key: bytes, request_id: str
+) -> User:
+    """A new patient of the clinic with this slug; a mail asks to confirm the e-mail.
+
+    Raises `NotFound`, `EmailTaken`, `PasswordTooWeak`.
+    """
     assert new_user.role == PATIENT, "nobody makes themselves more than a patient"
     values = await _columns(passwords, new_user)
-    user = await _insert(db, sql.REGISTER, clinic=clinic, request_id=request_id, **values)
+    user = await _insert(
+        db,
+        sql.REGISTER,
+        clinic=clinic,
+        request_id=request_id,
+        event_id=uuid7(),
+        **links.draft(link_key, links.Purpose.CONFIRM_EMAIL).values,
+        **values,
+    )
     if user is None:
         raise NotFound("There is no such clinic.")
     return user

@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from app.audit.clauses import record, record_page, shown_of
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.identity.links.clauses import ask_to_confirm
 from app.identity.mfa.clauses import has_factor
 from app.identity.revocations.clauses import end_sessions, revoke_sessions, void_older_tokens
 from app.identity.sessions.models import sessions
@@ -58,7 +59,7 @@ class Doctor:
 
 
 def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
-    """A new user of the clinic; registering people name the clinic by its slug, and act themselves."""
+    """A new user of the clinic; registering people name the clinic by its slug, act themselves, and get a mail."""
     of_clinic = clinics.c.slug == bindparam("clinic") if by_slug else _OF_CLINIC
     names = ("id", "email", "email_normalized", "password_hash", "full_name", "role", "specialty")
     row = select(clinics.c.clinic_id, *(bindparam(column, type_=users.c[column].type) for column in names)).where(
@@ -78,7 +79,8 @@ def _create(name: str, action: str, *, by_slug: bool) -> Statement[User]:
         details=func.jsonb_build_object(constant("role"), created.c.role),
         **actor,
     )
-    query = select(*(created.c[column] for column in User.__dataclass_fields__)).add_cte(audit)
+    told = ask_to_confirm(created) if by_slug else ()
+    query = select(*(created.c[column] for column in User.__dataclass_fields__)).add_cte(audit, *told)
     return compiled(name, query, User, is_write=True)
 
 
