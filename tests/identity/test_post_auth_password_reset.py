@@ -9,11 +9,10 @@ import pytest
 from httpx2 import Response
 
 from tests.cast import PASSWORD, Clinic, Person
-from tests.identity.test_auth_mfa_totp import moment, turns_on
+from tests.identity.factors import turns_on
 from tests.mailbox import Mailbox
 from tests.patience import assert_refused_within_a_second, at_once, wait_for_blocked
 
-__all__ = ["moment"]
 FORGOT, RESET, CHANGE = "/auth/password/forgot", "/auth/password/reset", "/auth/password"
 NEW = "walnut-harbour-lamp"
 
