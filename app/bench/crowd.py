@@ -16,9 +16,10 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
-from app.bench.generator import UNANSWERED, Generator, Request, Run
+from app.bench.generator import Generator
 from app.bench.latency import Latency
 from app.bench.measuring import REFUSED_EARLY, SUCCESS, statuses
+from app.bench.requests import UNANSWERED, Request, Run
 from app.bench.town import Town
 from app.bench.traffic import Traffic
 

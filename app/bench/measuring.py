@@ -7,9 +7,10 @@ from operator import length_hint
 from pathlib import Path
 from random import Random
 
-from app.bench.generator import Generator, Request, Run, Sample, Schedule
+from app.bench.generator import Generator
 from app.bench.latency import Latency
 from app.bench.loading import Progress
+from app.bench.requests import Request, Run, Sample, Schedule
 from app.bench.scale import Scale
 from app.bench.server import Cluster, Running, Serve, Usage, usage
 from app.bench.town import Town

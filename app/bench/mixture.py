@@ -6,7 +6,7 @@ from collections.abc import Callable
 from itertools import accumulate
 
 from app.bench import town as towns
-from app.bench.generator import Request, Schedule
+from app.bench.requests import Request, Schedule
 from app.bench.traffic import READERS, Traffic
 
 # The loaded consultations that somebody looks at: a part of all, so that few tokens are needed.

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from app.bench import loading
 from app.bench import town as towns
-from app.bench.generator import Request
+from app.bench.requests import Request
 from app.bench.town import CLINIC_ID, Town
 from app.identity.rules import Principal
 from app.identity.tokens import AccessTokens

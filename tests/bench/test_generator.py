@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from app.bench.generator import CROWDED, Generator, Request
+from app.bench.generator import CROWDED, Generator
+from app.bench.requests import Request
 from tests.bench.tiny import TinyServer, answer
 
 

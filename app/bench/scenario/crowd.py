@@ -10,9 +10,10 @@ import psycopg
 from app.bench import crowd, loading, mixture
 from app.bench.bound import Bound, none
 from app.bench.crowd import Plan, Seen
-from app.bench.generator import Generator, Request, Sample
+from app.bench.generator import Generator
 from app.bench.latency import Latency, percentile
 from app.bench.measuring import SUCCESS, Bench, closed_loop, errors, per_second, statuses
+from app.bench.requests import Request, Sample
 from app.bench.server import Cluster, Running
 from app.bench.town import DAYS_AHEAD
 from app.bench.traffic import Traffic

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from app.bench import mixture
 from app.bench.bound import Bound, none
-from app.bench.generator import Generator, Run, Sample
+from app.bench.generator import Generator
 from app.bench.latency import Latency, curve
 from app.bench.measuring import REFUSED_EARLY, SUCCESS, Bench, closed_loop, errors, statuses
+from app.bench.requests import Run, Sample
 from app.bench.server import Running, usage
 
 BOOKINGS_A_DAY = 100_000

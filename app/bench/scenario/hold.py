@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import psycopg
 
 from app.bench.bound import Bound, none
-from app.bench.generator import Generator, Request
+from app.bench.generator import Generator
 from app.bench.latency import Latency
 from app.bench.measuring import SUCCESS, Bench, closed_loop, errors, statuses
+from app.bench.requests import Request
 from app.bench.server import Cluster, Running, memory_mb, open_files
 from app.bench.traffic import Traffic
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from app.bench.bound import Bound, none
-from app.bench.generator import Generator, Run
+from app.bench.generator import Generator
 from app.bench.latency import Latency, percentile
 from app.bench.measuring import (
     REFUSED_EARLY,
@@ -18,6 +18,7 @@ from app.bench.measuring import (
     open_loop,
     statuses,
 )
+from app.bench.requests import Run
 from app.bench.server import Running
 
 TIMES = 4

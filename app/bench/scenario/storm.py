@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from heapq import merge
 
 from app.bench.bound import Bound, none
-from app.bench.generator import Generator, Request, Sample, Schedule
+from app.bench.generator import Generator
 from app.bench.latency import Latency, percentile
 from app.bench.measuring import REFUSED_EARLY, SUCCESS, Bench, at_random, closed_loop, errors, per_second, statuses
+from app.bench.requests import Request, Sample, Schedule
 from app.bench.traffic import READERS
 
 BOOKINGS_PER_SECOND, LOGINS_PER_SECOND = 100, 50
