@@ -47,7 +47,7 @@ def test_locks_behind_a_wire_that_died_within_a_statement_are_given_back(in_a_ho
     async def story(at: House) -> None:
         if not await at.knows_transaction_timeout():
             pytest.skip("PostgreSQL 15 and 16 hear from the kernel that a client is gone; no test can wait for that")
-        last = Fault(1, BLACKHOLE, lambda message: house.of_a_request(message) and message.kind == SYNC)
+        last = Fault(0, BLACKHOLE, lambda message: house.of_a_request(message) and message.kind == SYNC)
         told = await broken_at(at, deeds.book, last)
         assert not told.broken(at.world)
 
