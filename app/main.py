@@ -36,7 +36,7 @@ from app.oversight.endpoints import router as oversight
 from app.prescription.endpoints import router as prescription
 from app.ratelimit.postgres import PostgresStore
 from app.ratelimit.rules import Limit
-from app.ratelimit.service import Limits, RateLimits
+from app.ratelimit.service import Limits, RateLimits, Store
 from app.settings import Settings, SettingsError
 from app.worker import Worker, postman
 
@@ -159,7 +159,16 @@ def _rate_limits(settings: Settings, db: Database) -> RateLimits | None:
         network=Limit("network", settings.rate_limit_network),
         identity=Limit("identity", settings.rate_limit_identity, is_shared_at_once=True),
     )
-    return RateLimits(PostgresStore(db), limits, key=settings.stable_key_for("rate limits"))
+    return RateLimits(_count_store(settings, db), limits, key=settings.stable_key_for("rate limits"))
+
+
+def _count_store(settings: Settings, db: Database) -> Store:
+    if settings.redis_url is None:
+        return PostgresStore(db)
+    # Only who has a Redis pays for loading what talks to it.
+    from app.ratelimit.redis import RedisStore  # noqa: PLC0415
+
+    return RedisStore(settings.redis_url)
 
 
 @asynccontextmanager

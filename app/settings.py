@@ -131,6 +131,15 @@ class Settings(BaseSettings):
         int,
         Field(ge=1, description="Of those, requests to register, log in, refresh, or change how one logs in."),
     ] = 600
+    redis_url: Annotated[
+        str | None,
+        Field(
+            repr=False,
+            pattern=r"^rediss?://\S+$",
+            description="`redis://…` or `rediss://…`: replicas then add up what is asked in a minute there, "
+            "and not in PostgreSQL.",
+        ),
+    ] = None
     audit_keep_months: Annotated[
         int,
         Field(
@@ -264,7 +273,7 @@ class Settings(BaseSettings):
 class _SecretFiles(PydanticBaseSettingsSource):
     """`SECRET_KEY_FILE=/run/…` for orchestrators, and the data directory's own secret for the embedded server."""
 
-    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper", "smtp_url")
+    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper", "smtp_url", "redis_url")
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         variable = f"{field_name.upper()}_FILE"

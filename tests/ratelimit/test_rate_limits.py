@@ -1,11 +1,13 @@
 """Who asks for too much waits, and nobody else does."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 import pytest
+from fakeredis import TcpFakeServer
 from starlette.testclient import TestClient
 
 from app.db import embedded
@@ -35,6 +37,17 @@ class _Clock:
     @classmethod
     def now(cls) -> datetime:
         return cls.time
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """What speaks as Redis does, over TCP."""
+    server = TcpFakeServer(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture
@@ -127,11 +140,14 @@ def test_refusal_consumes_no_key(limited: Clinic, monkeypatch: pytest.MonkeyPatc
     assert "idempotency-replayed" not in booked.headers
 
 
-@pytest.fixture
-def replicas(postgres: embedded.Attachment) -> Iterator[tuple[Clinic, Clinic]]:
-    """The same clinic behind two processes, as far as they know."""
+@pytest.fixture(params=["in PostgreSQL", "in Redis"])
+def replicas(
+    request: pytest.FixtureRequest, postgres: embedded.Attachment, redis_url: str
+) -> Iterator[tuple[Clinic, Clinic]]:
+    """The same clinic behind two processes, as far as they know, that count together here or there."""
     with cloned(postgres, "limited_twice") as url:
-        settings = settings_for(url, **LIMITS, rate_limit_identity=IDENTITY)
+        store = {"redis_url": redis_url} if request.param == "in Redis" else {}
+        settings = settings_for(url, **LIMITS, **store, rate_limit_identity=IDENTITY)
         with TestClient(create_app(settings)) as one, TestClient(create_app(settings)) as other:
             here = ready(found_clinic(one))
             yield here, Clinic(other, here.slug, here.id)
@@ -221,3 +237,13 @@ def test_memory_is_bounded(limited: Clinic, monkeypatch: pytest.MonkeyPatch) -> 
     for person in (limited.amara, limited.dora, limited.paul, limited.petra):
         person.gets("/users/me", expect=200)
     assert len(limited.client.app.state.rate_limits._counts) <= 3  # type: ignore[attr-defined]
+
+
+def test_redis_that_is_away_lets_everybody_be_counted_alone(postgres: embedded.Attachment) -> None:
+    with apart(postgres, "no_redis", **LIMITS, redis_url="redis://127.0.0.1:1/0") as (clinic, _):
+        ready(clinic)
+        for _ in range(CALLER):
+            clinic.paul.gets("/users/me", expect=200)
+        with pytest.raises(service.Unavailable):
+            share(clinic)
+        clinic.paul.gets("/users/me", expect=429)
