@@ -38,7 +38,7 @@ from app.ratelimit.postgres import PostgresStore
 from app.ratelimit.rules import Limit
 from app.ratelimit.service import Limits, RateLimits, Store
 from app.settings import Settings, SettingsError
-from app.worker import Worker, postman
+from app.worker import Worker, postman, sealer
 
 # The most asked for first: each route before the right one costs a request 2 µs.
 ROUTERS = (
@@ -132,7 +132,7 @@ async def _lifespan(app: FastAPI, settings: Settings) -> AsyncIterator[None]:
     passwords = Passwords(pepper=settings.stable_key_for("passwords"), cost=settings.bcrypt_cost)
     async with _database(settings) as db:
         revocations = Revocations(db, token_lifetime=app.state.access_tokens.lifetime)
-        workers = (Worker(db), postman(db, settings, mail.post_of(settings)))
+        workers = (Worker(db), postman(db, settings, mail.post_of(settings)), sealer(db, settings))
         revocations.start()
         for worker in workers:
             worker.start()

@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import partial
 
 from app.audit import jobs as audit
+from app.audit.seals import jobs as seals
+from app.audit.seals import rules as seal_rules
 from app.booking import jobs as booking
 from app.db.database import Database
 from app.identity.attempts import jobs as attempts
@@ -18,6 +20,7 @@ from app.identity.links import rules as link_rules
 from app.identity.links import service as links
 from app.identity.sessions import jobs as sessions
 from app.kit.errors import Unavailable
+from app.kit.signing import Signer
 from app.mail import service as mail
 from app.observability import logs
 from app.outbox import jobs as outbox
@@ -43,6 +46,8 @@ FIRST_AFTER_S = (30.0, 90.0)
 EVERY_S = (3_300.0, 3_900.0)
 # Whoever waits for a mail looks after some seconds; to ask in vain costs a millisecond.
 MAIL_EVERY_S = (1.5, 2.5)
+# What is not sealed yet can be changed without a trace.
+SEAL_EVERY_S = (20.0, 40.0)
 
 _log = logs.logger("worker")
 
@@ -111,6 +116,12 @@ def postman(db: Database, settings: Settings, post: mail.Post) -> Worker:
     key = settings.stable_key_for(link_rules.KEY)
     letters = {link_rules.MADE: partial(links.write_letter, key=key, public_url=settings.public_url)}
     return Worker(db, {"mail.send_due": partial(mail.send_due, post=post, letters=letters)}, every_s=MAIL_EVERY_S)
+
+
+def sealer(db: Database, settings: Settings) -> Worker:
+    """Seals the audit log's rows when they are a minute old; of several at once one does."""
+    signer = Signer(settings.stable_key_for(seal_rules.KEY))
+    return Worker(db, {"audit.seal": partial(seals.seal, signer=signer)}, every_s=SEAL_EVERY_S)
 
 
 async def _pause(between_s: tuple[float, float]) -> None:

@@ -36,6 +36,7 @@ def _nobody_tidies_up() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "FIRST_AFTER_S", (86_400.0, 86_400.0))
         patch.setattr(worker, "MAIL_EVERY_S", (86_400.0, 86_400.0))
+        patch.setattr(worker, "SEAL_EVERY_S", (86_400.0, 86_400.0))
         yield
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.cli import bench, check, demo, mail, people, schema, serve, tidy
+from app.cli import audit, bench, check, demo, mail, people, schema, serve, tidy
 from app.cli.console import fail
 from app.db.embedded import EmbeddedServerError
 from app.kit.errors import Unavailable
@@ -18,8 +18,9 @@ cli = typer.Typer(
 db = typer.Typer(no_args_is_help=True, help="The database.")
 clinic = typer.Typer(no_args_is_help=True, help="Clinics.")
 user = typer.Typer(no_args_is_help=True, help="Users.")
+audits = typer.Typer(no_args_is_help=True, help="The audit log: is it what was sealed?")
 mails = typer.Typer(no_args_is_help=True, help="Outgoing mail.")
-for group, name in ((db, "db"), (clinic, "clinic"), (user, "user"), (mails, "mail")):
+for group, name in ((db, "db"), (clinic, "clinic"), (user, "user"), (mails, "mail"), (audits, "audit")):
     cli.add_typer(group, name=name)
 
 cli.command("serve")(serve.serve)
@@ -34,6 +35,10 @@ clinic.command("demand-second-factor")(people.demand_second_factor)
 user.command("create")(people.create_user)
 user.command("reset-codes")(people.reset_codes)
 mails.command("test")(mail.send_test)
+audits.command("verify")(audit.verify)
+audits.command("checkpoint")(audit.checkpoint)
+audits.command("export")(audit.export)
+audits.command("key")(audit.key)
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ TAKE_TURN = compiled(
 
 async def one(db: Database, statement: Statement[Row], **values: object) -> Row | None:
     """The first row, or `None`, also while another process is at work. Raises as `Database.one` does."""
-    async with _turn(db) as session:
+    async with turn(db) as session:
         if session is None:
             return None
         return await session.one(statement, **values)
@@ -63,7 +63,7 @@ async def batches(db: Database, statement: Statement[Any], **values: object) -> 
     """Runs the statement, which binds `rows`, until there is less to do than a batch; how many rows it touched."""
     touched = 0
     while True:
-        async with _turn(db) as session:
+        async with turn(db) as session:
             count = await session.execute(statement, rows=BATCH_ROWS, **values) if session else 0
         touched += count
         if count < BATCH_ROWS:
@@ -72,6 +72,7 @@ async def batches(db: Database, statement: Statement[Any], **values: object) -> 
 
 
 @asynccontextmanager
-async def _turn(db: Database) -> AsyncIterator[Session | None]:
+async def turn(db: Database) -> AsyncIterator[Session | None]:
+    """A transaction of several statements, or `None` while another process is at work."""
     async with db.transaction() as session:
         yield session if await session.one(TAKE_TURN) else None

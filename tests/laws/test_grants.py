@@ -35,6 +35,7 @@ TABLES = {
     "break_glass_grants": {READ, ADD},
     "idempotency_keys": {READ, ADD, REMOVE},
     "audit_logs": {READ, ADD},
+    "audit_seals": {READ, ADD},
     "outbox": {READ, ADD, REMOVE},
 }
 COLUMNS = {

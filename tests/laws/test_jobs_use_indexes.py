@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
+from app.audit.seals import sql as seals
 from app.booking import sql as booking
 from app.db import embedded, turns
 from app.db.statement import Statement
@@ -49,6 +51,16 @@ FROM generate_series(1, {ROWS}) AS number,
     (VALUES ('consultation.booked', NULL, NULL), ('link.made', now(), now()), ('link.made', now(), NULL))
         AS k (topic, due_at, published_at)
 WHERE topic <> 'link.made' OR published_at IS NOT NULL OR number <= 1000;
+-- Two days of the log, all but the last minutes sealed; a quiet clinic, and one that nobody has sealed yet.
+INSERT INTO audit_logs (clinic_id, id, occurred_at, action, entity_type, outcome, request_id)
+SELECT clinic_id, gen_random_uuid(), timestamptz '2026-01-20Z' + number * interval '1 minute', 'x', 'x', 'success', 'x'
+FROM generate_series(1, {ROWS}) AS number, generate_series(1, 3) AS clinic_id;
+INSERT INTO clinics (clinic_id, slug) VALUES (2, 'quiet'), (3, 'new');
+INSERT INTO audit_seals
+SELECT clinic_id, number, 10, last_at - interval '9 minutes', gen_random_uuid(), last_at, gen_random_uuid(), '', '',
+    last_at, NULL, 'x', ''
+FROM generate_series(1, 2) AS clinic_id, generate_series(1, {ROWS} / 10 - 60) AS number,
+    LATERAL (SELECT timestamptz '2026-01-20Z' + number * interval '10 minutes' AS last_at) AS l;
 ANALYZE;
 """
 STATEMENTS: list[tuple[Statement[Any], dict[str, object]]] = [
@@ -123,3 +135,34 @@ def test_refused_keys_cost_nothing(
     assert row is not None
     scans = {node["Node Type"]: read(node) for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node}
     assert sum(scans.values()) == 0, scans
+
+
+AFTER = {"clinic_id": 1, "after_at": datetime(2026, 1, 30, tzinfo=UTC), "after_id": UUID(int=0), "rows": 500}
+LAST = {"last_at": datetime(2026, 1, 30, 8, tzinfo=UTC), "last_id": UUID(int=0)}
+LOOKED_AT: list[tuple[Statement[Any], dict[str, object]]] = [
+    (seals.CLINICS_BEHIND, {"cut": datetime(2027, 1, 1, tzinfo=UTC)}),
+    (seals.NEWEST, {"clinic_id": 1}),
+    (seals.SEALS, {"clinic_id": 1, "after": 700, "rows": 100}),
+    (seals.ROWS_TO_SEAL, {**AFTER, "cut": datetime(2027, 1, 1, tzinfo=UTC)}),
+    (seals.ROWS_OF_SEAL, {**AFTER, **LAST}),
+    (seals.ROWS_OF_FIRST_SEAL, {"clinic_id": 1, "rows": 11, **LAST}),
+]
+
+
+@pytest.mark.parametrize("statement", LOOKED_AT, ids=lambda case: case[0].name)
+def test_sealing_and_checking_read_what_they_seal(
+    full: psycopg.Connection[Any], statement: tuple[Statement[Any], dict[str, object]]
+) -> None:
+    """Twice a minute in every process, and for the whole log: whatever the months and clinics."""
+    query, values = statement
+    with full.transaction(force_rollback=True):
+        full.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
+        row = full.execute(explain, query.bind(values), prepare=True).fetchone()
+    assert row is not None
+    scans = {
+        f"{node['Node Type']} on {node['Relation Name']}": read(node)
+        for node in nodes(row[0][0]["Plan"])
+        if "Relation Name" in node and node["Relation Name"] != "clinics"
+    }
+    assert max(scans.values()) <= 501, scans

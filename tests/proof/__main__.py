@@ -16,9 +16,27 @@ from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 from tests.proof.outage import LOCK, OUTAGE
+from tests.proof.seals import EDITS, INSERTS
 from tests.proof.timing import TIMING
 
-ALL = (ONE_SLOT, ONE_KEY, MIXTURE, KILLS, CRASHES, FAULTS, DRAIN, ENDS, OUTAGE, LOCK, DISK, CUTS, TIMING, FUZZ)
+ALL = (
+    ONE_SLOT,
+    ONE_KEY,
+    MIXTURE,
+    KILLS,
+    CRASHES,
+    FAULTS,
+    DRAIN,
+    ENDS,
+    OUTAGE,
+    LOCK,
+    DISK,
+    CUTS,
+    EDITS,
+    INSERTS,
+    TIMING,
+    FUZZ,
+)
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
 
 
