@@ -19,7 +19,9 @@ _SETTLE_TRIES, _PAUSE_S = 100, 0.1
 
 
 async def seal(db: Database, *, signer: Signer, grace: timedelta = GRACE) -> int:
-    """Seal every clinic's rows that are older than `grace`; how many rows. None while an older transaction is open.
+    """Seal every clinic's rows that are older than `grace`; how many rows.
+
+    Raises `Unavailable` while an older transaction is open, anywhere on the server.
 
     1. Note the time, and take a transaction's number: whoever wrote anything before has a smaller one.
     2. Wait until all smaller ones have ended. What began before `grace` is now there to be seen, or will never be.
@@ -28,7 +30,7 @@ async def seal(db: Database, *, signer: Signer, grace: timedelta = GRACE) -> int
     mark = await db.one(sql.MARK, grace=grace)
     assert mark is not None, "it always answers"
     if not await _is_settled(db, mark):
-        return 0
+        raise Unavailable
     count = 0
     for clinic_id in await db.many(sql.CLINICS_BEHIND, cut=mark.cut):
         while rows := await _seal_batch(db, clinic_id, signer, mark):

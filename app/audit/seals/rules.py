@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 from app.kit.signing import Signer
 
@@ -45,8 +46,12 @@ class Entry:
     @property
     def leaf(self) -> bytes:
         """Each value with its length before it, so that no two rows are written alike."""
-        parts = [_NULL if value is None else _sized(str(value)) for value in astuple(self)]
+        parts = [_NULL if value is None else _sized(str(value)) for value in _values(self)]
         return hashlib.sha256(_LEAF + b"".join(parts)).digest()
+
+
+# `astuple` copies each value, which took half the time of sealing.
+_values = attrgetter(*(field.name for field in fields(Entry)))
 
 
 @dataclass(frozen=True, slots=True)
