@@ -98,7 +98,7 @@ def _figures(town: Town, writers: Writers, counts: dict[str, int], breaker: Brea
         told("seconds", took_s),
         told("writes a second", tale.writes / took_s),
         *(exactly(what, breaker.done[what], count) for what, count in counts.items()),
-        at_most("writes by which a fault came later than it was due", breaker.longest_lag, LAG_MAX + writers.writes // 20),
+        at_most("writes by which a fault came later than due", breaker.longest_lag, LAG_MAX + writers.writes // 20),
         told(f"tries that had to be repeated {dict(tale.again)}", tale.again.total()),
         told(f"refusals {dict(tale.refused)}", tale.refused.total()),
         none("acknowledged bookings lost", checker.lost(town, tale.booked)),
