@@ -77,6 +77,10 @@ class Wire:
     def heal(self) -> None:
         """No more faults; the server learns that whoever was cut off is gone."""
         self.fault = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        """The server learns that whoever was swallowed is gone; a fault that is yet to come stays."""
         for link in list(self._links):
             if link.is_black:
                 link.end()
