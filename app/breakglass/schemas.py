@@ -18,9 +18,9 @@ class Emergency(Body):
 
     reason: Annotated[
         FreeText,
-        # At least one character that can be seen. Whether it is a reason, a person says who reviews it.
+        # A letter or a digit at least: a space of no width is none. Whether it is a reason, says who reviews it.
         Field(
-            min_length=1, max_length=REASON_LENGTH_MAX, pattern=r"\S", examples=["Unconscious in the emergency room"]
+            min_length=1, max_length=REASON_LENGTH_MAX, pattern=r"\w", examples=["Unconscious in the emergency room"]
         ),
     ]
 

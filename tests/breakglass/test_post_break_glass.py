@@ -73,7 +73,7 @@ def test_who_is_no_patient_cannot_be_told_from_nobody(clinic: Clinic, elsewhere:
     assert clinic.amara.audit_rows(action="break_glass.granted") == []
 
 
-@pytest.mark.parametrize("reason", ["", " \n", "x" * 1001, "a\0b", None, 7])
+@pytest.mark.parametrize("reason", ["", " \n", "\u200b", "...", "x" * 1001, "a\0b", None, 7])
 def test_reason_must_be_said(clinic: Clinic, reason: object) -> None:
     body = {"reason": reason}
     refused = clinic.dev.posts(f"/patients/{clinic.paul.id}/break-glass", body, expect=422).json()
