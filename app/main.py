@@ -16,6 +16,7 @@ from app.breakglass.endpoints import router as breakglass
 from app.consultation.endpoints import router as consultation
 from app.db import embedded, migrate
 from app.db.database import Database
+from app.encryption.rules import KeyRing
 from app.health.endpoints import router as health
 from app.http import documents, problems
 from app.http.edge import Edge
@@ -102,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.mfa_key = settings.stable_key_for("one-time codes")
     app.state.attempts_key = settings.stable_key_for("login attempts")
     app.state.link_key = settings.stable_key_for(link_rules.KEY)
+    app.state.key_ring = KeyRing(settings.ring_of_field_keys)
     app.state.cursor_key = settings.stable_key_for("cursors")
     app.state.fingerprint_key = settings.stable_key_for("request fingerprints")
     for router in ROUTERS:

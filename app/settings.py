@@ -74,6 +74,14 @@ class Settings(BaseSettings):
             "Absent: SECRET_KEY is taken.",
         ),
     ] = ""
+    field_keys: Annotated[
+        str,
+        Field(
+            repr=False,
+            description="Secrets for clinical text, with commas between them, of at least 32 bytes each. The first one "
+            "seals, the others still open what they sealed ([how to change them](keys.md)). Absent: PEPPER is taken.",
+        ),
+    ] = ""
     algorithm: Annotated[Literal["HS256", "HS384", "HS512"], Field(description="How access tokens are signed.")] = (
         "HS256"
     )
@@ -187,7 +195,12 @@ class Settings(BaseSettings):
     @property
     def accepted_keys(self) -> tuple[str, ...]:
         """The secrets whose access tokens are good besides those of SECRET_KEY."""
-        return tuple(secret.strip() for secret in self.secret_keys_accepted.split(",") if secret.strip())
+        return _listed(self.secret_keys_accepted)
+
+    @property
+    def ring_of_field_keys(self) -> tuple[str, ...]:
+        """The secrets for clinical text: the one that seals, and those that only open."""
+        return _listed(self.field_keys) or (self.pepper or self.secret_key,)
 
     @property
     def mail_folder_used(self) -> Path | None:
@@ -253,8 +266,9 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value or name == "secret_key":
                 _check_strength(name.upper(), value)
-        for value in self.accepted_keys:
-            _check_strength("SECRET_KEYS_ACCEPTED", value)
+        for name, listed in (("SECRET_KEYS_ACCEPTED", self.accepted_keys), ("FIELD_KEYS", _listed(self.field_keys))):
+            for value in listed:
+                _check_strength(name, value)
         return self
 
     @classmethod
@@ -273,7 +287,7 @@ class Settings(BaseSettings):
 class _SecretFiles(PydanticBaseSettingsSource):
     """`SECRET_KEY_FILE=/run/…` for orchestrators, and the data directory's own secret for the embedded server."""
 
-    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper", "smtp_url", "redis_url")
+    names = ("database_url", "secret_key", "secret_keys_accepted", "pepper", "field_keys", "smtp_url", "redis_url")
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
         variable = f"{field_name.upper()}_FILE"
@@ -314,6 +328,10 @@ def load(**overrides: object) -> Settings:
         raise SettingsError(".env is not text in UTF-8; save it again as such, or remove it") from None
     except OSError as error:
         raise SettingsError(f"cannot use {error.filename}: {error.strerror}") from None
+
+
+def _listed(secrets: str) -> tuple[str, ...]:
+    return tuple(secret.strip() for secret in secrets.split(",") if secret.strip())
 
 
 def _check_strength(name: str, value: str) -> None:

@@ -15,9 +15,9 @@ HEAD = """\
 Made from `app/settings.py` by `docs/make_settings.py`; change it there.
 
 Every setting is an environment variable, or a line of `.env` in the folder where the application starts; the
-environment wins. `DATABASE_URL`, `SECRET_KEY`, `SECRET_KEYS_ACCEPTED`, `PEPPER`, `SMTP_URL` and `REDIS_URL` can also
-stand in a file that `DATABASE_URL_FILE` and so on names. A wrong value stops the start with one line that says what to
-do.
+environment wins. `DATABASE_URL`, `SECRET_KEY`, `SECRET_KEYS_ACCEPTED`, `PEPPER`, `FIELD_KEYS`, `SMTP_URL` and
+`REDIS_URL` can also stand in a file that `DATABASE_URL_FILE` and so on names. A wrong value stops the start with one
+line that says what to do.
 
 | Variable | Values | Default | Meaning |
 |---|---|---|---|

@@ -4,6 +4,7 @@ The clinic is the shard, so a new clinic is as good as a new database: tests com
 """
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,12 @@ def cloned(postgres: embedded.Attachment, name: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER telemed_owner")
         connection.execute("SELECT pg_advisory_unlock(1)")
         yield postgres.url("telemed_owner", name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        if "TELEMED_CANARIES" in os.environ:
+            # Looked through when all tests are over: tests/proof/canary.py.
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            connection.execute(f"ALTER DATABASE {name} RENAME TO kept_{uuid.uuid4().hex[:12]}")
+        else:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def settings_for(database_url: str, **changes: object) -> Settings:

@@ -1,8 +1,8 @@
 """Table `break_glass_grants`."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, func, text
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, LargeBinary, Table, func, text
 
-from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Uuid, clinic_id, metadata
 
 break_glass_grants = Table(
     "break_glass_grants",
@@ -11,13 +11,14 @@ break_glass_grants = Table(
     Column("id", Uuid, primary_key=True),
     Column("doctor_id", Uuid, nullable=False),
     Column("patient_id", Uuid, nullable=False),
-    Column("reason", Text, nullable=False),
+    # Sealed, as the note is, each with a key of its own that `data_keys` has.
+    Column("reason", LargeBinary, nullable=False),
     Column("granted_at", Instant, nullable=False, server_default=func.now()),
     # An hour: what an emergency takes, and short enough that nobody works under one grant for a day.
     Column("expires_at", Instant, nullable=False, server_default=text("now() + interval '1 hour'")),
     Column("reviewed_at", Instant),
     Column("reviewed_by", Uuid),
-    Column("review_note", Text),
+    Column("review_note", LargeBinary),
     ForeignKeyConstraint(
         ["clinic_id", "doctor_id"], ["users.clinic_id", "users.id"], name="fk_break_glass_grants_doctor"
     ),

@@ -42,7 +42,7 @@ class Grant(Answer):
 
     id: UUID
     patient_id: UUID
-    reason: str
+    reason: Annotated[str | None, Field(description="`null` once the patient's text was erased.")]
     granted_at: datetime
     expires_at: datetime
 

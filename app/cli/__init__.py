@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from app.cli import audit, bench, check, demo, mail, people, schema, serve, tidy
+from app.cli import audit, bench, check, demo, mail, people, schema, serve, text, tidy
 from app.cli.console import fail
 from app.db.embedded import EmbeddedServerError
 from app.kit.errors import Unavailable
@@ -19,8 +19,16 @@ db = typer.Typer(no_args_is_help=True, help="The database.")
 clinic = typer.Typer(no_args_is_help=True, help="Clinics.")
 user = typer.Typer(no_args_is_help=True, help="Users.")
 audits = typer.Typer(no_args_is_help=True, help="The audit log: is it what was sealed?")
+texts = typer.Typer(no_args_is_help=True, help="Clinical text and its keys.")
 mails = typer.Typer(no_args_is_help=True, help="Outgoing mail.")
-for group, name in ((db, "db"), (clinic, "clinic"), (user, "user"), (mails, "mail"), (audits, "audit")):
+for group, name in (
+    (db, "db"),
+    (clinic, "clinic"),
+    (user, "user"),
+    (mails, "mail"),
+    (audits, "audit"),
+    (texts, "text"),
+):
     cli.add_typer(group, name=name)
 
 cli.command("serve")(serve.serve)
@@ -35,6 +43,8 @@ clinic.command("demand-second-factor")(people.demand_second_factor)
 user.command("create")(people.create_user)
 user.command("reset-codes")(people.reset_codes)
 mails.command("test")(mail.send_test)
+texts.command("rotate-keys")(text.rotate_keys)
+texts.command("erase")(text.erase)
 audits.command("verify")(audit.verify)
 audits.command("checkpoint")(audit.checkpoint)
 audits.command("export")(audit.export)

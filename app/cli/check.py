@@ -8,8 +8,10 @@ import typer
 
 from app.cli.console import out
 from app.cli.house import House, opened
+from app.cli.text import LACKING
 from app.db import migrate, probe
 from app.db.embedded import EmbeddedServerError
+from app.encryption import service as encryption
 from app.kit import clock
 from app.settings import SettingsError
 
@@ -18,7 +20,7 @@ CLOCK_DRIFT_MAX_S = 5.0
 
 
 def check() -> None:
-    """Check settings, database, schema, time zone, clock and disk."""
+    """Check settings, database, schema, time zone, clock, keys of clinical text, and disk."""
     with ExitStack() as stack:
         try:
             house = stack.enter_context(opened())
@@ -55,6 +57,13 @@ def _time(house: House) -> str | None:
     return None
 
 
+def _text(house: House) -> str | None:
+    if _schema(house) is not None:
+        return "unknown until the schema is right"
+    lacking = house.run(lambda db, _: encryption.unreadable(db, house.key_ring))
+    return f"{lacking} pieces {LACKING}; add it behind the first one" if lacking else None
+
+
 def _disk(house: House) -> str | None:
     folder = house.settings.telemed_data_dir if house.settings.is_embedded else "."
     free = shutil.disk_usage(folder).free
@@ -65,6 +74,7 @@ CHECKS: dict[str, Callable[[House], str | None]] = {
     "database": _database,
     "schema": _schema,
     "time zone": _time,
+    "clinical text": _text,
     "disk": _disk,
 }
 

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from app.consultation import service as consultation
 from app.consultation.rules import SCHEDULED
 from app.db.database import Database
 from app.db.embedded import serve_lock
+from app.encryption.rules import KeyRing
 from app.identity.passwords import Passwords
 from app.identity.rules import ADMIN, DOCTOR, PATIENT, Principal
 from app.identity.users import service as users
@@ -67,13 +69,13 @@ def demo(
         if is_served:
             stack.enter_context(serve_lock(house.settings.telemed_data_dir))
         house.migrate()
-        slot_id = house.run(_load)
+        slot_id = house.run(partial(_load, ring=house.key_ring))
         _print_screen(house, host=host, port=port, slot_id=slot_id)
         if is_served:
             serve.run(host=host, port=port, workers=1)
 
 
-async def _load(db: Database, passwords: Passwords) -> int | None:
+async def _load(db: Database, passwords: Passwords, *, ring: KeyRing) -> int | None:
     """The people, their slots, and the number of one that the printed lines can book."""
     clinic_id = await users.find_clinic(db, slug=DEFAULT_CLINIC)
     assert clinic_id is not None, "the migrations make it"
@@ -87,16 +89,17 @@ async def _load(db: Database, passwords: Passwords) -> int | None:
         for doctor in doctors:
             if any(doctor.email == person.email for person in PEOPLE):
                 await _offer_week(db, Principal(clinic_id, doctor.id, DOCTOR, uuid7(), 1), now=now)
-        return await _bookable_slot(db, clinic_id, now=now)
+        return await _bookable_slot(db, ring, clinic_id, now=now)
 
 
-async def _bookable_slot(db: Database, clinic_id: int, *, now: datetime) -> int | None:
+async def _bookable_slot(db: Database, ring: KeyRing, clinic_id: int, *, now: datetime) -> int | None:
     """An open slot at which the patient of the printed lines has no other consultation."""
     [patient] = await users.find_users(
         db, clinic_id=clinic_id, filters={"email": BOOKING_PATIENT.email}, after=None, limit=1
     )
     booked = await consultation.find_own_consultations(
         db,
+        ring,
         actor=Principal(clinic_id, patient.id, PATIENT, uuid7(), 1),
         filters={"status": SCHEDULED, "from_": now - availability_rules.LENGTH_MAX},
         before=None,

@@ -11,6 +11,7 @@ from typing import TypeVar
 from app.cli.console import fail
 from app.db import embedded, migrate, probe
 from app.db.database import Database
+from app.encryption.rules import KeyRing
 from app.identity.passwords import Passwords
 from app.settings import Settings, load
 
@@ -25,6 +26,11 @@ class House:
     settings: Settings
     owner_url: str
     app_url: str
+
+    @property
+    def key_ring(self) -> KeyRing:
+        """What opens clinical text."""
+        return KeyRing(self.settings.ring_of_field_keys)
 
     def migrate(self) -> None:
         """Bring the schema up to date."""

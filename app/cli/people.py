@@ -104,16 +104,22 @@ def reset_codes(
     """Take somebody's second factors off and end their sessions. Be sure that it is they who ask."""
 
     async def work(db: Database, _: Passwords) -> None:
-        clinic_id = await _clinic_id(db, clinic)
-        found = await service.find_users(db, clinic_id=clinic_id, filters={"email": email}, after=None, limit=1)
-        if not found:
-            fail(f"clinic {clinic} has no user {email!r}.")
-        if not await mfa.reset(db, clinic_id=clinic_id, user_id=found[0].id, request_id=COMMAND_LINE):
+        clinic_id, user = await find_user(db, clinic, email)
+        if not await mfa.reset(db, clinic_id=clinic_id, user_id=user.id, request_id=COMMAND_LINE):
             fail(f"{email} has no second factor.")
         out.print(f"{email} can log in with the password alone, and should set a factor up again.", soft_wrap=True)
 
     with opened() as house:
         house.run(work)
+
+
+async def find_user(db: Database, slug: str, email: str) -> tuple[int, rules.User]:
+    """The clinic's number and its user with this e-mail; ends the command if there is none."""
+    clinic_id = await _clinic_id(db, slug)
+    found = await service.find_users(db, clinic_id=clinic_id, filters={"email": email}, after=None, limit=1)
+    if not found:
+        fail(f"clinic {slug} has no user {email!r}.")
+    return clinic_id, found[0]
 
 
 async def _clinic_id(db: Database, slug: str) -> int:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from app.consultation import schemas, service
 from app.consultation.errors import InvalidTransition, TooLate
 from app.consultation.rules import Consultation
+from app.encryption.depends import Ring
 from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
 from app.http.paging import Page, Scroll, scroll
@@ -23,12 +24,12 @@ router = APIRouter(route_class=GuardedRoute, tags=["Consultations"])
 @router.get("/consultations/my", response_model=Page[Consultation], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_OWN_CONSULTATIONS)
 async def list_own_consultations(
-    query: Annotated[schemas.OwnConsultationQuery, Query()], request: Request, caller: Caller, db: Db
+    query: Annotated[schemas.OwnConsultationQuery, Query()], request: Request, caller: Caller, db: Db, ring: Ring
 ) -> Any:
     """List your own consultations, newest start first."""
     here = scroll(request, query, name="own_consultations", caller=caller.user_id, parts=2)
     rows = await service.find_own_consultations(
-        db, actor=caller, filters=_filters(query), before=_position(here), limit=here.rows_wanted
+        db, ring, actor=caller, filters=_filters(query), before=_position(here), limit=here.rows_wanted
     )
     return here.page(rows, _place)
 
@@ -40,6 +41,7 @@ async def list_consultations(
     request: Request,
     caller: Caller,
     db: Db,
+    ring: Ring,
     request_id: RequestId,
 ) -> Any:
     """List the clinic's consultations, newest start first.
@@ -49,6 +51,7 @@ async def list_consultations(
     here = scroll(request, query, name="consultations", caller=caller.user_id, parts=2)
     rows = await service.find_consultations(
         db,
+        ring,
         actor=caller,
         filters=_filters(query),
         before=_position(here),
@@ -60,12 +63,12 @@ async def list_consultations(
 
 @router.get("/consultations/{id}", response_model=Consultation)
 @requires(Permission.SEE_CONSULTATION)
-async def read_consultation(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
+async def read_consultation(id: RecordId, caller: Caller, db: Db, ring: Ring, request_id: RequestId) -> Any:
     """Read one consultation: its patient, its doctor, an admin, or a doctor who has opened the patient's record.
 
     Who is not its patient leaves a row in the audit log.
     """
-    return await service.read_consultation(db, consultation_id=id, actor=caller, request_id=request_id)
+    return await service.read_consultation(db, ring, consultation_id=id, actor=caller, request_id=request_id)
 
 
 @router.get("/patients/{id}/consultations", response_model=Page[Consultation], responses=refusals(InvalidCursor))
@@ -76,6 +79,7 @@ async def list_consultations_of_patient(
     request: Request,
     caller: Caller,
     db: Db,
+    ring: Ring,
     request_id: RequestId,
 ) -> Any:
     """List all consultations of a patient whose record you have opened (break-glass), newest start first.
@@ -85,6 +89,7 @@ async def list_consultations_of_patient(
     here = scroll(request, query, name=f"consultations_of/{id}", caller=caller.user_id, parts=2)
     rows = await service.find_consultations_of_patient(
         db,
+        ring,
         patient_id=id,
         actor=caller,
         filters=_filters(query),
@@ -101,14 +106,16 @@ async def list_consultations_of_patient(
     responses=refusals(InvalidTransition, TooLate),
 )
 @requires(Permission.CHANGE_CONSULTATION)
-async def change_status(id: RecordId, body: schemas.StatusChange, caller: Caller, db: Db, request_id: RequestId) -> Any:
+async def change_status(
+    id: RecordId, body: schemas.StatusChange, caller: Caller, db: Db, ring: Ring, request_id: RequestId
+) -> Any:
     """Complete or cancel a consultation.
 
     Its doctor completes. Its patient (before it starts), its doctor and an admin cancel; the slot of a consultation
     that has not started opens again. Completed and cancelled are final; repeating the present status changes nothing.
     """
     return await service.change_status(
-        db, consultation_id=id, status=body.status, reason=body.reason, actor=caller, request_id=request_id
+        db, ring, consultation_id=id, status=body.status, reason=body.reason, actor=caller, request_id=request_id
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     FromClause,
     Index,
+    LargeBinary,
     Table,
     UniqueConstraint,
     func,
@@ -37,7 +38,8 @@ consultations = Table(
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     Column("completed_at", Instant),
     Column("cancelled_at", Instant),
-    Column("cancel_reason", Text),
+    # Sealed, with a key that `data_keys` has.
+    Column("cancel_reason", LargeBinary),
     ForeignKeyConstraint(
         ["clinic_id", "slot_id"],
         ["availability_slots.clinic_id", "availability_slots.id"],
@@ -92,5 +94,5 @@ PUBLIC = (
 
 
 def public(source: FromClause = consultations) -> list[ColumnElement[Any]]:
-    """The columns of `rules.Consultation`, in its order."""
+    """The columns of `rules.Consultation`, in its order; the last one, why it was cancelled, is sealed."""
     return [source.c[name] for name in PUBLIC]

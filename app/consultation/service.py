@@ -1,6 +1,7 @@
 """Holding, completing, cancelling and finding consultations."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from app.consultation import sql
 from app.consultation.errors import InvalidTransition, TooLate
 from app.consultation.rules import CANCELLED, COMPLETED, SCHEDULED, Consultation, may_change
 from app.db.database import Database
+from app.encryption.rules import CANCELLATION, KeyRing, Sealed, Writing
 from app.identity.rules import Principal
 from app.kit.errors import Forbidden, NotFound
 from app.kit.ids import uuid7, uuids7
@@ -18,7 +20,14 @@ Position = tuple[datetime, UUID]
 
 
 async def change_status(
-    db: Database, *, consultation_id: UUID, status: str, reason: str | None, actor: Principal, request_id: str
+    db: Database,
+    ring: KeyRing,
+    *,
+    consultation_id: UUID,
+    status: str,
+    reason: str | None,
+    actor: Principal,
+    request_id: str,
 ) -> Consultation:
     """The consultation in its new state; cancelling one that has not begun opens its slot again.
 
@@ -26,13 +35,16 @@ async def change_status(
     it leaves is a condition of the update. Raises `NotFound`, `Forbidden`, `InvalidTransition`, `TooLate`.
     """
     if may_change(actor.role, before=SCHEDULED, after=status):
-        changed = await _change(db, consultation_id, status=status, reason=reason, actor=actor, request_id=request_id)
+        changed = await _change(
+            db, ring, consultation_id, status=status, reason=reason, actor=actor, request_id=request_id
+        )
         if changed is not None:
-            return changed
+            return _opened(ring, actor.clinic_id, changed)
     who = {"actor_id": actor.user_id, "actor_role": actor.role}
-    present = await db.one(sql.CONSULTATION, clinic_id=actor.clinic_id, id=consultation_id, **who)
-    if present is None:
+    kept = await db.one(sql.CONSULTATION, clinic_id=actor.clinic_id, id=consultation_id, **who)
+    if kept is None:
         raise NotFound
+    present = _opened(ring, actor.clinic_id, kept)
     if present.status == status:
         return present
     if present.status != SCHEDULED or status == SCHEDULED:
@@ -43,7 +55,9 @@ async def change_status(
     raise TooLate
 
 
-async def read_consultation(db: Database, *, consultation_id: UUID, actor: Principal, request_id: str) -> Consultation:
+async def read_consultation(
+    db: Database, ring: KeyRing, *, consultation_id: UUID, actor: Principal, request_id: str
+) -> Consultation:
     """A consultation that the actor has to do with, or a break-glass grant for its patient.
 
     An audit row tells, unless the actor is its patient.
@@ -61,25 +75,33 @@ async def read_consultation(db: Database, *, consultation_id: UUID, actor: Princ
     )
     if found is None:
         raise NotFound
-    return found
+    return _opened(ring, actor.clinic_id, found)
 
 
 async def find_own_consultations(
-    db: Database, *, actor: Principal, filters: Filters, before: Position | None, limit: int
+    db: Database, ring: KeyRing, *, actor: Principal, filters: Filters, before: Position | None, limit: int
 ) -> list[Consultation]:
     """The consultations of a patient or a doctor that match, newest start first, after the one at `before`."""
     values = _given({**filters, f"{actor.role}_id": actor.user_id}, before)
     statement = sql.consultations_of_person(frozenset(values) - {"before_id"})
-    return await db.many(statement, clinic_id=actor.clinic_id, rows=limit, **values)
+    rows = await db.many(statement, clinic_id=actor.clinic_id, rows=limit, **values)
+    return [_opened(ring, actor.clinic_id, row) for row in rows]
 
 
 async def find_consultations(
-    db: Database, *, actor: Principal, filters: Filters, before: Position | None, limit: int, request_id: str
+    db: Database,
+    ring: KeyRing,
+    *,
+    actor: Principal,
+    filters: Filters,
+    before: Position | None,
+    limit: int,
+    request_id: str,
 ) -> list[Consultation]:
     """The clinic's consultations that match, as `find_own_consultations` tells them; audit rows tell who saw whose."""
     values = _given(filters, before)
     searched = {name.rstrip("_"): str(value) for name, value in filters.items() if value is not None}
-    return await db.many(
+    rows = await db.many(
         sql.consultations_of_clinic(frozenset(values) - {"before_id"}),
         clinic_id=actor.clinic_id,
         rows=limit,
@@ -90,10 +112,12 @@ async def find_consultations(
         details={"filters": searched},
         **values,
     )
+    return [_opened(ring, actor.clinic_id, row) for row in rows]
 
 
 async def find_consultations_of_patient(
     db: Database,
+    ring: KeyRing,
     *,
     patient_id: UUID,
     actor: Principal,
@@ -119,7 +143,7 @@ async def find_consultations_of_patient(
     )
     if not rows:
         raise NotFound
-    return [row for row in rows if row is not None]
+    return [_opened(ring, actor.clinic_id, row) for row in rows if row is not None]
 
 
 def _given(filters: Filters, before: Position | None) -> dict[str, object]:
@@ -127,9 +151,27 @@ def _given(filters: Filters, before: Position | None) -> dict[str, object]:
     return values if before is None else {**values, "before_at": before[0], "before_id": before[1]}
 
 
+def _opened(ring: KeyRing, clinic_id: int, kept: sql.Kept) -> Consultation:
+    if not isinstance(kept, Sealed):
+        return kept
+    texts = ring.unseal(_cancellation(clinic_id, kept.record.id), kept.data_key, kept.texts)
+    return replace(kept.record, cancel_reason=texts["cancel_reason"])
+
+
+def _cancellation(clinic_id: int, consultation_id: UUID) -> Writing:
+    return Writing(CANCELLATION, clinic_id, consultation_id)
+
+
 async def _change(
-    db: Database, consultation_id: UUID, *, status: str, reason: str | None, actor: Principal, request_id: str
-) -> Consultation | None:
+    db: Database,
+    ring: KeyRing,
+    consultation_id: UUID,
+    *,
+    status: str,
+    reason: str | None,
+    actor: Principal,
+    request_id: str,
+) -> sql.Kept | None:
     values = {
         "clinic_id": actor.clinic_id,
         "id": consultation_id,
@@ -142,4 +184,5 @@ async def _change(
     if status == COMPLETED:
         return await db.one(sql.COMPLETE, **values)
     assert status == CANCELLED, "the table of transitions has two ways out"
-    return await db.one(sql.CANCEL, reason=reason, **values)
+    sealed = ring.seal(_cancellation(actor.clinic_id, consultation_id), cancel_reason=reason)
+    return await db.one(sql.CANCEL, **sealed, **values)

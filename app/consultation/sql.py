@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    LargeBinary,
     Select,
     bindparam,
     case,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record, record_page, shown_of
 from app.availability.clauses import reopen_slot
 from app.breakglass.clauses import grant_for_patient, grant_in_force, naming, record_under_grant
-from app.consultation.models import PUBLIC, consultations, public
+from app.consultation.models import consultations, public
 from app.consultation.rules import (
     CANCELLED,
     CANCELS_ONLY_BEFORE_START,
@@ -34,7 +35,12 @@ from app.consultation.rules import (
 )
 from app.db.schema import Instant, Text, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.encryption.clauses import DATA_KEY, file_key, key_of
+from app.encryption.rules import CANCELLATION, Sealed
 from app.outbox.clauses import announce
+
+# Few consultations are cancelled with a reason; the others have nothing to open.
+Kept = Consultation | Sealed[Consultation]
 
 _CLINIC = consultations.c.clinic_id == bindparam("clinic_id")
 _ONE = _CLINIC & (consultations.c.id == bindparam("id", type_=Uuid))
@@ -45,10 +51,23 @@ _IS_CONCERNED = or_(
     (constant("doctor") == ACTOR_ROLE) & (consultations.c.doctor_id == ACTOR_ID),
 )
 
-CONSULTATION = compiled("consultation_for", select(*public()).where(_ONE, _IS_CONCERNED), Consultation)
+
+def _with_key(source: FromClause = consultations) -> list[ColumnElement[Any]]:
+    """The columns of `_kept`."""
+    key = key_of(bindparam("clinic_id"), source.c.id, part=CANCELLATION)
+    return [*public(source), case((source.c.cancel_reason.is_(None), null()), else_=key).label("data_key")]
 
 
-def _read() -> Statement[Consultation]:
+def _kept(*values: Any) -> Kept:
+    *told, reason, data_key = values
+    consultation = Consultation(*(*told, None))
+    return consultation if reason is None else Sealed(consultation, {"cancel_reason": reason}, data_key)
+
+
+CONSULTATION = compiled("consultation_for", select(*_with_key()).where(_ONE, _IS_CONCERNED), _kept)
+
+
+def _read() -> Statement[Kept]:
     """One consultation; whoever is not its patient leaves an audit row, in the statement that reads.
 
     The row of somebody whom only a grant lets read names it.
@@ -73,13 +92,13 @@ def _read() -> Statement[Consultation]:
         subject_id=of_another.c.patient_id,
         details=naming(of_another.c.grant_id),
     )
-    return compiled("read_consultation", select(*public(found)).add_cte(audit), Consultation, is_write=True)
+    return compiled("read_consultation", select(*_with_key(found)).add_cte(audit), _kept, is_write=True)
 
 
 READ_CONSULTATION = _read()
 
 
-def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Consultation]:
+def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Kept]:
     """A guarded update: the old state, the right person and the right time are conditions, not checks before."""
     may = [constant(role) == ACTOR_ROLE for role in sorted(TRANSITIONS[SCHEDULED, after])]
     in_time = or_(
@@ -105,14 +124,18 @@ def _change(after: str, marks: dict[str, ColumnElement[Any]]) -> Statement[Consu
         record(changed, action=topic, entity_type="consultation", subject_id=changed.c.patient_id, **what),
         announce(changed, topic=topic, **what),
     ]
+    data_key: ColumnElement[Any] = null()
     if after == CANCELLED:
-        effects.append(reopen_slot(changed))
-    query = select(*(changed.c[name] for name in PUBLIC)).add_cte(*effects)
-    return compiled(f"{after}_consultation", query, Consultation, is_write=True)
+        effects += [reopen_slot(changed), file_key(changed, part=CANCELLATION)]
+        data_key = DATA_KEY
+    query = select(*public(changed), data_key.label("data_key")).add_cte(*effects)
+    return compiled(f"{after}_consultation", query, _kept, is_write=True)
 
 
 COMPLETE = _change(COMPLETED, {"completed_at": func.now()})
-CANCEL = _change(CANCELLED, {"cancelled_at": func.now(), "cancel_reason": bindparam("reason", type_=Text)})
+CANCEL = _change(
+    CANCELLED, {"cancelled_at": func.now(), "cancel_reason": bindparam("cancel_reason", type_=LargeBinary)}
+)
 
 _FILTERS = {
     "patient_id": consultations.c.patient_id == bindparam("patient_id", type_=Uuid),
@@ -127,29 +150,30 @@ _LISTED = "consultation.listed"
 
 
 @cache
-def consultations_of_person(given: frozenset[str]) -> Statement[Consultation]:
+def consultations_of_person(given: frozenset[str]) -> Statement[Kept]:
     """The clinic's consultations that match the given filters, one of which is a person; newest start first."""
-    return compiled("consultations_of_person", _page(given), Consultation)
+    page = _page(given).subquery("page")
+    return compiled("consultations_of_person", select(*_with_key(page)).order_by(*_order(page)), _kept)
 
 
 @cache
-def consultations_of_clinic(given: frozenset[str]) -> Statement[Consultation]:
+def consultations_of_clinic(given: frozenset[str]) -> Statement[Kept]:
     """The clinic's consultations that match the given filters, newest start first.
 
     Leaves an audit row for each patient on the page.
     """
     page = _page(given).cte("page")
     audit = record_page(shown_of(page, _order(page)), action=_LISTED, entity_type="consultation", is_search=True)
-    query = select(*public(page)).order_by(*_order(page))
-    return compiled("consultations_of_clinic", query.add_cte(audit), Consultation, is_write=True)
+    query = select(*_with_key(page)).order_by(*_order(page))
+    return compiled("consultations_of_clinic", query.add_cte(audit), _kept, is_write=True)
 
 
-def _nothing_or_consultation(*values: Any) -> Consultation | None:
-    return None if values[0] is None else Consultation(*values)
+def _nothing_or_kept(*values: Any) -> Kept | None:
+    return None if values[0] is None else _kept(*values)
 
 
 @cache
-def consultations_of_patient(given: frozenset[str]) -> Statement[Consultation | None]:
+def consultations_of_patient(given: frozenset[str]) -> Statement[Kept | None]:
     """Those of one patient that match, for a doctor with a grant in force; without one, not a row.
 
     With one and nothing that matches, one row of nulls. Leaves an audit row that names the grant.
@@ -158,9 +182,9 @@ def consultations_of_patient(given: frozenset[str]) -> Statement[Consultation | 
     is_open = grant.c.id.is_not(None)
     page = _page(given | {"patient_id"}).where(select(is_open).scalar_subquery()).cte("page")
     audit = record_under_grant(grant, page, _order(page), action=_LISTED, entity_type="consultation")
-    query = select(*public(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
+    query = select(*_with_key(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
     in_order = query.order_by(*_order(page))
-    return compiled("consultations_of_patient", in_order.add_cte(audit), _nothing_or_consultation, is_write=True)
+    return compiled("consultations_of_patient", in_order.add_cte(audit), _nothing_or_kept, is_write=True)
 
 
 def _page(given: frozenset[str]) -> Select[Any]:

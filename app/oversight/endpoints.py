@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from app.audit.service import find_rows
 from app.audit.sql import AuditRow
+from app.encryption.depends import Ring
 from app.http.depends import Db
 from app.http.paging import Page, Scroll, scroll
 from app.http.problems import refusals
@@ -41,7 +42,7 @@ async def list_audit_rows(
 @router.get("/users/me/access-log", response_model=Page[schemas.Access], responses=refusals(InvalidCursor))
 @requires(Permission.KEEP_OWN_ACCOUNT)
 async def list_accesses(
-    query: Annotated[schemas.AccessQuery, Query()], request: Request, caller: Caller, db: Db
+    query: Annotated[schemas.AccessQuery, Query()], request: Request, caller: Caller, db: Db, ring: Ring
 ) -> Any:
     """See who else read or changed your record: consultations, prescriptions, account; newest first.
 
@@ -51,6 +52,7 @@ async def list_accesses(
     here = scroll(request, query, name="access_log", caller=caller.user_id, parts=2)
     rows = await service.find_accesses(
         db,
+        ring,
         principal=caller,
         filters={"from_": query.from_, "to": query.to},
         before=_position(here),

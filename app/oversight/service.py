@@ -1,10 +1,12 @@
 """Who had to do with somebody's record."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from app.db.database import Database
+from app.encryption.rules import EMERGENCY, KeyRing, Writing
 from app.identity.rules import Principal
 from app.oversight import sql
 from app.oversight.sql import Access
@@ -12,6 +14,7 @@ from app.oversight.sql import Access
 
 async def find_accesses(
     db: Database,
+    ring: KeyRing,
     *,
     principal: Principal,
     filters: Mapping[str, object],
@@ -24,6 +27,15 @@ async def find_accesses(
     if before is not None:
         given |= {"before_at"}
         values.update(before_at=before[0], before_id=before[1])
-    return await db.many(
+    rows = await db.many(
         sql.accesses_to(given), clinic_id=principal.clinic_id, subject_id=principal.user_id, rows=limit, **values
     )
+    return [_opened(ring, principal.clinic_id, row) for row in rows]
+
+
+def _opened(ring: KeyRing, clinic_id: int, kept: sql.KeptAccess) -> Access:
+    if isinstance(kept, Access):
+        return kept
+    grant_id, sealed = kept
+    texts = ring.unseal(Writing(EMERGENCY, clinic_id, grant_id), sealed.data_key, sealed.texts)
+    return replace(sealed.record, reason=texts["reason"])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Integer, bindparam, cast, select, tuple_
@@ -11,6 +12,8 @@ from app.audit.models import audit_logs
 from app.breakglass.models import break_glass_grants as grants
 from app.db.schema import Instant, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.encryption.clauses import key_of
+from app.encryption.rules import EMERGENCY, Sealed
 from app.identity.users.models import staff
 
 
@@ -29,6 +32,16 @@ class Access:
     reason: str | None
 
 
+# Only what was read under a break-glass grant has a reason, which is sealed.
+KeptAccess = Access | tuple[UUID, Sealed[Access]]
+
+
+def _kept(*values: Any) -> KeptAccess:
+    *told, reason, grant_id, data_key = values
+    access = Access(*(*told, None))
+    return access if reason is None else (grant_id, Sealed(access, {"reason": reason}, data_key))
+
+
 _FILTERS = {
     "from_": audit_logs.c.occurred_at >= bindparam("from_", type_=Instant),
     "to": audit_logs.c.occurred_at < bindparam("to", type_=Instant),
@@ -38,7 +51,7 @@ _FILTERS = {
 
 
 @cache
-def accesses_to(given: frozenset[str]) -> Statement[Access]:
+def accesses_to(given: frozenset[str]) -> Statement[KeptAccess]:
     """What others did with the person's records, newest first. Binds `clinic_id`, `subject_id`, `rows`, the filters."""
     # The page first: names and reasons are looked up for its rows only. Sorted as in `app/audit/sql.py:audit_rows`.
     page = (
@@ -59,15 +72,12 @@ def accesses_to(given: frozenset[str]) -> Statement[Access]:
         .where(staff.c.clinic_id == page.c.clinic_id, staff.c.id == page.c.actor_id)
         .scalar_subquery()
     )
+    grant_id = cast(page.c.details[constant("grant_id")].astext, Uuid)
     reason = (
-        select(grants.c.reason)
-        .where(
-            grants.c.clinic_id == page.c.clinic_id,
-            grants.c.id == cast(page.c.details[constant("grant_id")].astext, Uuid),
-        )
-        .scalar_subquery()
+        select(grants.c.reason).where(grants.c.clinic_id == page.c.clinic_id, grants.c.id == grant_id).scalar_subquery()
     )
     looked_up = {"actor_name": name.label("actor_name"), "reason": reason.label("reason")}
     columns = [looked_up[field] if field in looked_up else page.c[field] for field in Access.__dataclass_fields__]
-    query = select(*columns).order_by(page.c.occurred_at.desc(), page.c.id.desc())
-    return compiled("accesses_to", query, Access, is_personal=True)
+    keys = [grant_id.label("grant_id"), key_of(page.c.clinic_id, grant_id, part=EMERGENCY)]
+    query = select(*columns, *keys).order_by(page.c.occurred_at.desc(), page.c.id.desc())
+    return compiled("accesses_to", query, _kept, is_personal=True)

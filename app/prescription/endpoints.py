@@ -5,6 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
+from app.encryption.depends import Ring
 from app.http.depends import Db, RequestId
 from app.http.fields import RecordId
 from app.http.paging import Page, PageQuery, Scroll, scroll
@@ -32,6 +33,7 @@ async def issue_prescription(
     key: idempotency.RequiredKey,
     caller: Caller,
     db: Db,
+    ring: Ring,
     request_id: RequestId,
 ) -> Any:
     """Prescribe after your completed consultation, exactly once.
@@ -41,6 +43,7 @@ async def issue_prescription(
     scoped = key.scoped(clinic_id=caller.clinic_id, user_id=caller.user_id, operation=service.OPERATION, body=body)
     issued = await service.issue_prescription(
         db,
+        ring,
         consultation_id=body.consultation_id,
         items=[item.model_dump() for item in body.items],
         notes=body.notes,
@@ -53,7 +56,7 @@ async def issue_prescription(
 @router.get("/prescriptions/my", response_model=Page[schemas.Prescription], responses=refusals(InvalidCursor))
 @requires(Permission.SEE_PRESCRIPTIONS)
 async def list_own_prescriptions(
-    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db, request_id: RequestId
+    query: Annotated[PageQuery, Query()], request: Request, caller: Caller, db: Db, ring: Ring, request_id: RequestId
 ) -> Any:
     """List the prescriptions that you received (as a patient) or issued (as a doctor), newest first.
 
@@ -61,7 +64,7 @@ async def list_own_prescriptions(
     """
     here = scroll(request, query, name="own_prescriptions", caller=caller.user_id, parts=1)
     rows = await service.find_own_prescriptions(
-        db, actor=caller, before=_position(here), limit=here.rows_wanted, request_id=request_id
+        db, ring, actor=caller, before=_position(here), limit=here.rows_wanted, request_id=request_id
     )
     return here.page(rows, _place)
 
@@ -76,6 +79,7 @@ async def list_prescriptions_of_patient(
     request: Request,
     caller: Caller,
     db: Db,
+    ring: Ring,
     request_id: RequestId,
 ) -> Any:
     """List all prescriptions of a patient whose record you have opened (break-glass), newest first.
@@ -85,6 +89,7 @@ async def list_prescriptions_of_patient(
     here = scroll(request, query, name=f"prescriptions_of/{id}", caller=caller.user_id, parts=1)
     rows = await service.find_prescriptions_of_patient(
         db,
+        ring,
         patient_id=id,
         actor=caller,
         before=_position(here),
@@ -96,12 +101,12 @@ async def list_prescriptions_of_patient(
 
 @router.get("/prescriptions/{id}", response_model=schemas.Prescription)
 @requires(Permission.SEE_PRESCRIPTIONS)
-async def read_prescription(id: RecordId, caller: Caller, db: Db, request_id: RequestId) -> Any:
+async def read_prescription(id: RecordId, caller: Caller, db: Db, ring: Ring, request_id: RequestId) -> Any:
     """Read one prescription: its patient, its doctor, or a doctor who has opened the patient's record.
 
     A doctor leaves a row in the audit log.
     """
-    return await service.read_prescription(db, prescription_id=id, actor=caller, request_id=request_id)
+    return await service.read_prescription(db, ring, prescription_id=id, actor=caller, request_id=request_id)
 
 
 def _position(here: Scroll) -> UUID | None:

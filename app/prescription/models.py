@@ -1,7 +1,6 @@
 """Table `prescriptions`."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Table, UniqueConstraint, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, LargeBinary, Table, UniqueConstraint, func
 
 from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
@@ -15,8 +14,9 @@ prescriptions = Table(
     Column("patient_id", Uuid, nullable=False),
     # Constant: with the foreign key it makes "only a completed consultation" a rule of the database.
     Column("consultation_status", Text, nullable=False, server_default="completed"),
-    Column("items", JSONB, nullable=False),
-    Column("notes", Text),
+    # Sealed, with one key that `data_keys` has.
+    Column("items", LargeBinary, nullable=False),
+    Column("notes", LargeBinary),
     Column("idempotency_key", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     ForeignKeyConstraint(

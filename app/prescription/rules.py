@@ -12,7 +12,7 @@ from app.prescription.errors import ConsultationNotCompleted, PrescriptionExists
 
 @dataclass(frozen=True, slots=True)
 class Prescription:
-    """What a doctor ordered after a consultation. `items` are the medications as they were sent."""
+    """What a doctor ordered after a consultation. `items` are the medications as they were sent, none if erased."""
 
     id: UUID
     consultation_id: UUID

@@ -1,11 +1,13 @@
 """Issuing and reading prescriptions."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from app.db.database import Database
+from app.encryption.rules import PRESCRIPTION, KeyRing, Sealed, Writing
 from app.idempotency.rules import Key
 from app.idempotency.service import Attempt, Once, run_once
 from app.identity.rules import DOCTOR, Principal
@@ -24,6 +26,7 @@ REFUSING = frozenset({
 
 async def issue_prescription(
     db: Database,
+    ring: KeyRing,
     *,
     consultation_id: UUID,
     items: list[dict[str, Any]],
@@ -36,12 +39,14 @@ async def issue_prescription(
     Raises `NotFound`, `ConsultationNotCompleted`, `PrescriptionExists`, and what `run_once` raises.
     """
     command = _IssuePrescription(
-        db=db, consultation_id=consultation_id, items=items, notes=notes, key=key, request_id=request_id
+        db=db, ring=ring, consultation_id=consultation_id, items=items, notes=notes, key=key, request_id=request_id
     )
     return await run_once(db, command, key)
 
 
-async def read_prescription(db: Database, *, prescription_id: UUID, actor: Principal, request_id: str) -> Prescription:
+async def read_prescription(
+    db: Database, ring: KeyRing, *, prescription_id: UUID, actor: Principal, request_id: str
+) -> Prescription:
     """A prescription that the actor received or issued, or has a break-glass grant for.
 
     An audit row tells, unless the actor is its patient.
@@ -59,11 +64,11 @@ async def read_prescription(db: Database, *, prescription_id: UUID, actor: Princ
     )
     if found is None:
         raise NotFound
-    return found
+    return _opened(ring, actor.clinic_id, found)
 
 
 async def find_own_prescriptions(
-    db: Database, *, actor: Principal, before: UUID | None, limit: int, request_id: str
+    db: Database, ring: KeyRing, *, actor: Principal, before: UUID | None, limit: int, request_id: str
 ) -> list[Prescription]:
     """What the actor received (a patient) or issued (a doctor), newest first, after the one with id `before`.
 
@@ -72,20 +77,29 @@ async def find_own_prescriptions(
     values = _given(f"{actor.role}_id", actor.user_id, before)
     page = {"clinic_id": actor.clinic_id, "rows": limit, **values}
     if actor.role != DOCTOR:
-        return await db.many(sql.prescriptions_of(frozenset(values)), **page)
-    return await db.many(
-        sql.prescriptions_by(frozenset(values)),
-        **page,
-        actor_id=actor.user_id,
-        actor_role=actor.role,
-        audit_ids=uuids7(limit),
-        request_id=request_id,
-        details={},
-    )
+        rows = await db.many(sql.prescriptions_of(frozenset(values)), **page)
+    else:
+        rows = await db.many(
+            sql.prescriptions_by(frozenset(values)),
+            **page,
+            actor_id=actor.user_id,
+            actor_role=actor.role,
+            audit_ids=uuids7(limit),
+            request_id=request_id,
+            details={},
+        )
+    return [_opened(ring, actor.clinic_id, row) for row in rows]
 
 
 async def find_prescriptions_of_patient(
-    db: Database, *, patient_id: UUID, actor: Principal, before: UUID | None, limit: int, request_id: str
+    db: Database,
+    ring: KeyRing,
+    *,
+    patient_id: UUID,
+    actor: Principal,
+    before: UUID | None,
+    limit: int,
+    request_id: str,
 ) -> list[Prescription]:
     """What a patient received for whom the doctor has a break-glass grant in force, newest first, after `before`.
 
@@ -104,11 +118,22 @@ async def find_prescriptions_of_patient(
     )
     if not rows:
         raise NotFound
-    return [row for row in rows if row is not None]
+    return [_opened(ring, actor.clinic_id, row) for row in rows if row is not None]
 
 
 def _given(person: str, person_id: UUID, before: UUID | None) -> dict[str, object]:
     return {person: person_id} if before is None else {person: person_id, "before_id": before}
+
+
+def _writing(clinic_id: int, prescription_id: UUID) -> Writing:
+    return Writing(PRESCRIPTION, clinic_id, prescription_id)
+
+
+def _opened(ring: KeyRing, clinic_id: int, sealed: Sealed[Prescription]) -> Prescription:
+    prescription = sealed.record
+    texts = ring.unseal(_writing(clinic_id, prescription.id), sealed.data_key, sealed.texts)
+    items = texts["items"]
+    return replace(prescription, items=[] if items is None else json.loads(items), notes=texts["notes"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +141,7 @@ class _IssuePrescription:
     """The command, as `idempotency.service.Command` wants it."""
 
     db: Database
+    ring: KeyRing
     consultation_id: UUID
     items: list[dict[str, Any]]
     notes: str | None
@@ -127,6 +153,8 @@ class _IssuePrescription:
         return REFUSING
 
     async def attempt(self) -> Attempt[Prescription]:
+        prescription_id = uuid7()
+        writing = _writing(self.key.clinic_id, prescription_id)
         attempt = await self.db.one(
             sql.ISSUE,
             clinic_id=self.key.clinic_id,
@@ -135,14 +163,15 @@ class _IssuePrescription:
             key=self.key.value,
             fingerprint=self.key.fingerprint,
             consultation_id=self.consultation_id,
-            prescription_id=uuid7(),
-            items=self.items,
-            notes=self.notes,
+            prescription_id=prescription_id,
+            **self.ring.seal(writing, items=json.dumps(self.items, ensure_ascii=False), notes=self.notes),
             audit_id=uuid7(),
             event_id=uuid7(),
             request_id=self.request_id,
         )
-        return attempt or Attempt(has_claimed=False, result=None)
+        if attempt is None:
+            return Attempt(has_claimed=False, result=None)
+        return Attempt(attempt.has_claimed, self._opened(attempt.result))
 
     async def reason(self, constraint: str | None) -> DomainError:  # noqa: ARG002 - the circumstances tell it
         found = await self.db.one(
@@ -162,12 +191,16 @@ class _IssuePrescription:
     async def recorded(self, outcome: dict[str, Any] | None) -> Prescription | None:
         if outcome is not None:
             return None
-        return await self.db.one(
+        issued = await self.db.one(
             sql.ISSUED_UNDER_KEY,
             clinic_id=self.key.clinic_id,
             doctor_id=self.key.user_id,
             key=self.key.value,
         )
+        return self._opened(issued)
+
+    def _opened(self, sealed: Sealed[Prescription] | None) -> Prescription | None:
+        return None if sealed is None else _opened(self.ring, self.key.clinic_id, sealed)
 
     def made_at(self, result: Prescription) -> datetime:
         return result.created_at

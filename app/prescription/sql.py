@@ -5,14 +5,28 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Select, bindparam, case, exists, insert, null, or_, select, true
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    LargeBinary,
+    Select,
+    bindparam,
+    case,
+    exists,
+    insert,
+    null,
+    or_,
+    select,
+    true,
+)
 
 from app.audit.clauses import ACTOR_ID, ACTOR_ROLE, record, record_page, shown_of
 from app.breakglass.clauses import grant_for_patient, grant_in_force, naming, record_under_grant
 from app.consultation.models import consultations
 from app.db.schema import Text, Uuid
 from app.db.statement import Statement, compiled, constant
+from app.encryption.clauses import DATA_KEY, file_key, key_of
+from app.encryption.rules import PRESCRIPTION, Sealed
 from app.idempotency.clauses import claim_key, forget_keys
 from app.idempotency.models import idempotency_keys as keys
 from app.idempotency.service import Attempt
@@ -22,7 +36,8 @@ from app.prescription.models import prescriptions
 from app.prescription.rules import Prescription
 
 OPERATION = "issue_prescription"
-PUBLIC = [prescriptions.c[name] for name in Prescription.__dataclass_fields__]
+_NAMES = tuple(Prescription.__dataclass_fields__)
+_TEXTS = ("items", "notes")
 
 _CONSULTATION_ID = bindparam("consultation_id", type_=Uuid)
 _DOCTOR_ID = bindparam("doctor_id", type_=Uuid)
@@ -38,15 +53,28 @@ class Circumstances:
     prescription_under_key: UUID | None
 
 
-def _public(source: FromClause) -> list[ColumnElement[Any]]:
-    return [source.c[name] for name in Prescription.__dataclass_fields__]
+def _kept(source: FromClause = prescriptions) -> list[ColumnElement[Any]]:
+    return [source.c[name] for name in _NAMES]
 
 
-def _attempt(*values: Any) -> Attempt[Prescription]:
-    return Attempt(has_claimed=True, result=None if values[0] is None else Prescription(*values))
+def _with_key(source: FromClause) -> list[ColumnElement[Any]]:
+    """The columns of `_sealed`."""
+    key = key_of(bindparam("clinic_id"), source.c.id, part=PRESCRIPTION)
+    return [*_kept(source), key]
 
 
-def _issue() -> Statement[Attempt[Prescription]]:
+def _sealed(*values: Any) -> Sealed[Prescription]:
+    *kept, data_key = values
+    fields = dict(zip(_NAMES, kept, strict=True))
+    texts = {name: fields.pop(name) for name in _TEXTS}
+    return Sealed(Prescription(**fields, items=[], notes=None), texts, data_key)
+
+
+def _attempt(*values: Any) -> Attempt[Sealed[Prescription]]:
+    return Attempt(has_claimed=True, result=None if values[0] is None else _sealed(*values))
+
+
+def _issue() -> Statement[Attempt[Sealed[Prescription]]]:
     doctor = active_user("doctor")
     key = claim_key(doctor, operation=OPERATION)
     row = (
@@ -56,8 +84,8 @@ def _issue() -> Statement[Attempt[Prescription]]:
             consultations.c.id.label("consultation_id"),
             consultations.c.doctor_id,
             consultations.c.patient_id,
-            bindparam("items", type_=JSONB).label("items"),
-            bindparam("notes", type_=Text).label("notes"),
+            bindparam("items", type_=LargeBinary).label("items"),
+            bindparam("notes", type_=LargeBinary).label("notes"),
             _KEY.label("idempotency_key"),
         )
         .select_from(
@@ -79,7 +107,7 @@ def _issue() -> Statement[Attempt[Prescription]]:
         "idempotency_key",
     ]
     prescription = (
-        insert(prescriptions).from_select(names, row).returning(prescriptions.c.clinic_id, *PUBLIC).cte("prescription")
+        insert(prescriptions).from_select(names, row).returning(prescriptions.c.clinic_id, *_kept()).cte("prescription")
     )
     what: dict[str, Any] = {"entity_id": prescription.c.id, "clinic_id": prescription.c.clinic_id}
     audit = record(
@@ -90,8 +118,10 @@ def _issue() -> Statement[Attempt[Prescription]]:
         **what,
     )
     event = announce(prescription, topic="prescription.created", **what)
-    query = select(*_public(prescription)).select_from(key.join(prescription, true(), isouter=True))
-    return compiled("issue_prescription", query.add_cte(audit, event), _attempt, is_write=True)
+    filed = file_key(prescription, part=PRESCRIPTION)
+    columns = [*_kept(prescription), DATA_KEY.label("data_key")]
+    query = select(*columns).select_from(key.join(prescription, true(), isouter=True))
+    return compiled("issue_prescription", query.add_cte(filed, audit, event), _attempt, is_write=True)
 
 
 ISSUE = _issue()
@@ -114,7 +144,7 @@ CIRCUMSTANCES = compiled(
     Circumstances,
 )
 
-ISSUED_UNDER_KEY = compiled("issued_under_key", select(*PUBLIC).where(_UNDER_KEY), Prescription)
+ISSUED_UNDER_KEY = compiled("issued_under_key", select(*_with_key(prescriptions)).where(_UNDER_KEY), _sealed)
 
 # `uq_prescriptions_idempotency_key` keeps these from prescribing again.
 FORGET_KEYS = compiled(
@@ -138,11 +168,11 @@ _IS_CONCERNED = or_(
 )
 
 
-def _read() -> Statement[Prescription]:
+def _read() -> Statement[Sealed[Prescription]]:
     """One prescription; a doctor leaves an audit row, in the statement that reads: with the grant, if it was needed."""
     grant = grant_in_force(prescriptions.c.patient_id)
     found = (
-        select(prescriptions.c.clinic_id, *PUBLIC, case((_IS_CONCERNED, null()), else_=grant).label("grant_id"))
+        select(prescriptions.c.clinic_id, *_kept(), case((_IS_CONCERNED, null()), else_=grant).label("grant_id"))
         .where(
             _CLINIC,
             prescriptions.c.id == bindparam("id", type_=Uuid),
@@ -160,7 +190,7 @@ def _read() -> Statement[Prescription]:
         subject_id=of_another.c.patient_id,
         details=naming(of_another.c.grant_id),
     )
-    return compiled("read_prescription", select(*_public(found)).add_cte(audit), Prescription, is_write=True)
+    return compiled("read_prescription", select(*_with_key(found)).add_cte(audit), _sealed, is_write=True)
 
 
 READ_PRESCRIPTION = _read()
@@ -176,26 +206,27 @@ _LISTED = "prescription.listed"
 
 
 @cache
-def prescriptions_of(given: frozenset[str]) -> Statement[Prescription]:
+def prescriptions_of(given: frozenset[str]) -> Statement[Sealed[Prescription]]:
     """What a patient received, newest first: the ids are sorted by time."""
-    return compiled("prescriptions_of", _page(given), Prescription)
+    page = _page(given).subquery("page")
+    return compiled("prescriptions_of", select(*_with_key(page)).order_by(page.c.id.desc()), _sealed)
 
 
 @cache
-def prescriptions_by(given: frozenset[str]) -> Statement[Prescription]:
+def prescriptions_by(given: frozenset[str]) -> Statement[Sealed[Prescription]]:
     """What a doctor issued, newest first. Leaves an audit row for each patient on the page."""
     page = _page(given).cte("page")
     audit = record_page(shown_of(page, [page.c.id.desc()]), action=_LISTED, entity_type="prescription")
-    query = select(*_public(page)).order_by(page.c.id.desc())
-    return compiled("prescriptions_by", query.add_cte(audit), Prescription, is_write=True)
+    query = select(*_with_key(page)).order_by(page.c.id.desc())
+    return compiled("prescriptions_by", query.add_cte(audit), _sealed, is_write=True)
 
 
-def _nothing_or_prescription(*values: Any) -> Prescription | None:
-    return None if values[0] is None else Prescription(*values)
+def _nothing_or_sealed(*values: Any) -> Sealed[Prescription] | None:
+    return None if values[0] is None else _sealed(*values)
 
 
 @cache
-def prescriptions_of_patient(given: frozenset[str]) -> Statement[Prescription | None]:
+def prescriptions_of_patient(given: frozenset[str]) -> Statement[Sealed[Prescription] | None]:
     """What a patient received, for a doctor with a grant in force; without one, not a row.
 
     With one and without prescriptions, one row of nulls. Leaves an audit row that names the grant.
@@ -204,14 +235,14 @@ def prescriptions_of_patient(given: frozenset[str]) -> Statement[Prescription | 
     is_open = grant.c.id.is_not(None)
     page = _page(given | {"patient_id"}).where(select(is_open).scalar_subquery()).cte("page")
     audit = record_under_grant(grant, page, [page.c.id.desc()], action=_LISTED, entity_type="prescription")
-    query = select(*_public(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
+    query = select(*_with_key(page)).select_from(grant.join(page, true(), isouter=True)).where(is_open)
     in_order = query.order_by(page.c.id.desc())
-    return compiled("prescriptions_of_patient", in_order.add_cte(audit), _nothing_or_prescription, is_write=True)
+    return compiled("prescriptions_of_patient", in_order.add_cte(audit), _nothing_or_sealed, is_write=True)
 
 
 def _page(given: frozenset[str]) -> Select[Any]:
     return (
-        select(*PUBLIC)
+        select(*_kept())
         .where(_CLINIC, *(_FILTERS[name] for name in sorted(given)))
         .order_by(prescriptions.c.id.desc())
         .limit(bindparam("rows"))

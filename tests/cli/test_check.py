@@ -2,7 +2,7 @@ import pytest
 
 from tests.cli.home import Home
 
-NAMES = ["settings", "database", "schema", "time zone", "disk"]
+NAMES = ["settings", "database", "schema", "time zone", "clinical text", "disk"]
 
 
 def test_each_check_is_one_line(beside: Home) -> None:
@@ -12,7 +12,7 @@ def test_each_check_is_one_line(beside: Home) -> None:
 
 def test_schema_that_is_missing_is_told_with_what_to_do(home: Home) -> None:
     lines = home.telemed("check", expect=1).stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ok", "ok", "FAIL", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["ok", "ok", "FAIL", "ok", "FAIL", "ok"]
     assert "telemed migrate" in lines[2]
 
 
@@ -22,7 +22,7 @@ def test_database_that_is_away_fails_what_depends_on_it(home: Home) -> None:
     )
     ended = away.telemed("check", expect=1)
     lines = ended.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ok", "FAIL", "FAIL", "FAIL", "ok"]
+    assert [line.split()[0] for line in lines] == ["ok", "FAIL", "FAIL", "FAIL", "FAIL", "ok"]
     assert "canary" not in ended.stdout + ended.stderr
     assert not ended.stderr
 

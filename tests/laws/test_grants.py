@@ -33,6 +33,7 @@ TABLES = {
     "consultations": {READ, ADD},
     "prescriptions": {READ, ADD},
     "break_glass_grants": {READ, ADD},
+    "data_keys": {READ, ADD, REMOVE},
     "idempotency_keys": {READ, ADD, REMOVE},
     "audit_logs": {READ, ADD},
     "audit_seals": {READ, ADD},
@@ -56,6 +57,7 @@ COLUMNS = {
     "availability_slots": {"status"},
     "consultations": {"status", "completed_at", "cancelled_at", "cancel_reason"},
     "break_glass_grants": {"reviewed_at", "reviewed_by", "review_note"},
+    "data_keys": {"wrapped"},
     "idempotency_keys": {"outcome"},
     "outbox": {"published_at", "due_at", "attempts"},
 }  # fmt: skip

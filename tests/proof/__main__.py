@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 
+from tests.proof.canary import CANARY
 from tests.proof.crashes import CRASHES
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
 from tests.proof.cuts import CUTS
@@ -35,6 +36,7 @@ ALL = (
     EDITS,
     INSERTS,
     TIMING,
+    CANARY,
     FUZZ,
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}

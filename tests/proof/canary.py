@@ -1,0 +1,122 @@
+"""What is left of people after the whole quick suite: in logs nothing, on the disk no clinical text.
+
+Every text that a test sends is a canary: `tests/proof/canaries.py` notes them, keeps what the application logs, and
+keeps the databases. Then this looks for them in the logs, in PostgreSQL's own, and in the files and the dumps.
+Alone: `python -m tests.proof canary [--short]`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import psycopg
+
+from app.db import embedded
+from app.db.embedded import installation
+from tests.proof import canaries
+from tests.proof.figures import Figure, Scenario, at_least, none, told
+
+SUITE_SECONDS_MAX = 3_600
+
+
+def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
+    """The suite, then the search."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        ended = _suite(base, tests)
+        noted = [json.loads(line) for path in base.glob("canaries.*") for line in path.read_text().splitlines()]
+        clinical = {text for kind, text in noted if kind == canaries.CLINICAL}
+        personal = {text for kind, text in noted if kind == canaries.PERSONAL}
+        # A word that is also a name or a specialty says nothing of where it was found.
+        clinical -= personal
+        logs = [*base.glob("logs.*"), *base.rglob("postgres.log*")]
+        [data_dir] = {path.parent for path in base.rglob("postgres.log")}
+        dumps = _dumped(data_dir, base)
+        files = [path for path in data_dir.rglob("*") if path.is_file() and not path.name.startswith("postgres.log")]
+        wal = [path for path in files if path.parent.name == "pg_wal"]
+        in_logs = _found(clinical | personal, logs)
+        on_disk, dumped = _found(clinical, files), _found(clinical, dumps)
+        for where, text in {*in_logs, *on_disk, *dumped}:
+            print(f"     {where.relative_to(base)}: {text!r}")
+        return [
+            none("tests that failed", ended),
+            at_least("clinical canaries", len(clinical), canaries_min),
+            at_least("personal canaries", len(personal), canaries_min),
+            told("logs searched, MB", _megabytes(logs)),
+            at_least("  of them what the application wrote, MB", _megabytes(base.glob("logs.*")), 0.1),
+            none("canaries of any kind in logs", len(in_logs)),
+            told("data directory searched, MB", _megabytes(files)),
+            at_least("  of it write-ahead log, MB", _megabytes(wal), 1),
+            none("clinical canaries in it", len(on_disk)),
+            told("dumps searched, MB", _megabytes(dumps)),
+            none("clinical canaries in them", len(dumped)),
+            # The search finds what is there: names are not encrypted.
+            at_least("personal canaries in the dumps", len(_found(personal, dumps)), canaries_min // 2),
+        ]
+
+
+def _suite(base: Path, tests: list[str]) -> int:
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not proof", "-p", "tests.proof.canaries"]
+    environment = {**os.environ, canaries.FOLDER: str(base)}
+    ended = subprocess.run(
+        [*command, f"--basetemp={base / 'suite'}", *tests],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=SUITE_SECONDS_MAX,
+        check=False,
+    )
+    if ended.returncode:
+        print(ended.stdout[-4_000:])
+    return ended.returncode
+
+
+def _dumped(data_dir: Path, base: Path) -> list[Path]:
+    """A dump of each database that the tests left, with all its texts as texts."""
+    pg_dump = installation.binaries() / "pg_dump"
+    made = []
+    with embedded.attach(data_dir) as postgres:
+        with psycopg.connect(postgres.url("postgres", "postgres")) as connection:
+            names = connection.execute("SELECT datname FROM pg_database WHERE datallowconn").fetchall()
+        for (name,) in names:
+            path = base / f"{name}.sql"
+            subprocess.run([pg_dump, "--inserts", f"--file={path}", postgres.url("postgres", name)], check=True)
+            made.append(path)
+    return made
+
+
+def _found(texts: set[str], paths: Iterable[Path]) -> set[tuple[Path, str]]:
+    """In which files which of the texts are: as they are, in the escapes of JSON, or as hexadecimal digits."""
+    patterns = {form: text for text in texts for form in _forms(text)}
+    with tempfile.NamedTemporaryFile() as listed:
+        listed.write(b"\n".join(patterns))
+        listed.flush()
+        found = set[tuple[Path, str]]()
+        for path in paths:
+            grep = ["grep", "--text", "--only-matching", "--fixed-strings", f"--file={listed.name}", str(path)]
+            hits = subprocess.run(grep, stdout=subprocess.PIPE, env={"LC_ALL": "C"}, check=False).stdout
+            found |= {(path, patterns[hit]) for hit in set(hits.splitlines()) if hit in patterns}
+        return found
+
+
+def _forms(text: str) -> Iterator[bytes]:
+    encoded = text.encode()
+    yield encoded
+    yield json.dumps(text)[1:-1].encode()
+    yield encoded.hex().encode()
+
+
+def _megabytes(paths: Iterable[Path]) -> float:
+    return sum(path.stat().st_size for path in paths) / 1e6
+
+
+CANARY = Scenario(
+    "canary",
+    run,
+    short={"tests": ["tests/prescription", "tests/breakglass", "tests/observability"], "canaries_min": 10},
+    full={"tests": ["tests"], "canaries_min": 200},
+)
