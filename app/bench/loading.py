@@ -15,6 +15,7 @@ import psycopg
 
 from app.bench import town as towns
 from app.bench.town import CLINIC_ID, SLOT_LENGTH, SLOTS_OF_DOCTOR, Held, Town
+from app.encryption.rules import PRESCRIPTION, KeyRing, Writing
 
 Progress = Callable[[str, int, int], None]
 _Connection = psycopg.Connection[tuple[object, ...]]
@@ -24,7 +25,7 @@ PRESCRIBED_EVERY = 5
 _MARK = "\\N"
 _DOCTOR = "(doctor)"
 _DEFERRED = "availability_slots", "consultations", "prescriptions", "idempotency_keys", "users"
-# As the application writes them: with every field.
+# As the application writes them: with every field, and sealed.
 _ITEMS = (
     '[{"medication": "Amoxicillin", "dosage": "500 mg", "frequency": "3 times a day", "duration_days": 7, '
     '"instructions": null}]'
@@ -35,7 +36,7 @@ class BrokenTown(Exception):
     """What was measured or loaded is not what the constraints promise."""
 
 
-def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> float:
+def load(url: str, town: Town, *, password_hash: str, ring: KeyRing, progress: Progress) -> float:
     """Fill the migrated, empty database that `url` names as a superuser; says in how many seconds.
 
     Two million slots take about 25 s. The slots are one connection's work and everything else another's: PostgreSQL
@@ -43,12 +44,18 @@ def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> flo
     """
     began, now = time.monotonic(), datetime.now(UTC)
     held = [town.held(number) for number in range(town.past + town.scheduled)]
+    sealed = [
+        _Sealed(one, ring.seal(Writing(PRESCRIPTION, CLINIC_ID, towns.consultation_id(one.number)), items=_ITEMS))
+        for one in held
+        if one.status == "completed" and one.number % PRESCRIBED_EVERY == 1
+    ]
     taken = {(one.doctor, one.position) for one in held if one.status != "cancelled"}
     slots = [_Table("availability_slots", _SLOTS, _slots(town, taken), town.doctors * SLOTS_OF_DOCTOR, 25)]
     others = [
         _Table("users", _USERS, _users(town, password_hash), town.doctors + town.patients + 1),
         _Table("consultations", _CONSULTATIONS, _consultations(town, held, now), len(held)),
-        _Table("prescriptions", _PRESCRIPTIONS, _prescriptions(held, now), len(held)),
+        _Table("prescriptions", _PRESCRIPTIONS, _prescriptions(sealed, now), len(sealed)),
+        _Table("data_keys", _DATA_KEYS, _data_keys(sealed), len(sealed)),
         _Table("idempotency_keys", _KEYS, _keys(held, now), len(held)),
         _Table("audit_logs", _AUDIT, _audit(held, now), len(held)),
         _Table("outbox", _OUTBOX, _outbox(held, now), len(held)),
@@ -60,6 +67,20 @@ def load(url: str, town: Town, *, password_hash: str, progress: Progress) -> flo
         connection.execute("SELECT setval('availability_slots_id_seq', %s)", [town.doctors * SLOTS_OF_DOCTOR])
         connection.execute("CHECKPOINT")
     return time.monotonic() - began
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """What was prescribed after a consultation, and its key."""
+
+    held: Held
+    values: dict[str, bytes | None]
+
+    def copied(self, name: str) -> str:
+        """As COPY reads a `bytea`."""
+        value = self.values[name]
+        assert value is not None, "there is something to seal"
+        return f"\\\\x{value.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +170,7 @@ _CONSULTATIONS = (
     "completed_at, cancelled_at"
 )
 _PRESCRIPTIONS = "clinic_id, id, consultation_id, doctor_id, patient_id, items, idempotency_key, created_at"
+_DATA_KEYS = "clinic_id, record_id, part, patient_id, wrapped"
 _KEYS = "clinic_id, user_id, operation, key, fingerprint, created_at"
 _AUDIT = (
     "clinic_id, id, occurred_at, actor_id, actor_role, action, entity_type, entity_id, outcome, request_id, details"
@@ -211,15 +233,20 @@ def _consultations(town: Town, held: list[Held], now: datetime) -> Iterator[str]
         )
 
 
-def _prescriptions(held: list[Held], now: datetime) -> Iterator[str]:
+def _prescriptions(sealed: list[_Sealed], now: datetime) -> Iterator[str]:
     written_at = now.isoformat()
-    for one in held:
-        if one.status == "completed" and one.number % PRESCRIBED_EVERY == 1:
-            id_ = towns.consultation_id(one.number)
-            yield (
-                f"{CLINIC_ID}\t{id_}\t{id_}\t{towns.doctor_id(one.doctor)}\t{towns.patient_id(one.patient)}"
-                f"\t{_ITEMS}\tloaded-{one.number}\t{written_at}\n"
-            )
+    for text in sealed:
+        one, id_ = text.held, towns.consultation_id(text.held.number)
+        yield (
+            f"{CLINIC_ID}\t{id_}\t{id_}\t{towns.doctor_id(one.doctor)}\t{towns.patient_id(one.patient)}"
+            f"\t{text.copied('items')}\tloaded-{one.number}\t{written_at}\n"
+        )
+
+
+def _data_keys(sealed: list[_Sealed]) -> Iterator[str]:
+    for text in sealed:
+        id_, patient_id = towns.consultation_id(text.held.number), towns.patient_id(text.held.patient)
+        yield f"{CLINIC_ID}\t{id_}\t{PRESCRIPTION}\t{patient_id}\t{text.copied('data_key')}\n"
 
 
 def _keys(held: list[Held], now: datetime) -> Iterator[str]:

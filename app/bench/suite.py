@@ -20,6 +20,7 @@ from app.bench.scale import Scale
 from app.bench.scenario import crowd, day, growth, hold, http, limit, overload, pairs, profile, storm
 from app.bench.server import Cluster
 from app.bench.traffic import PASSWORD, Traffic
+from app.encryption.rules import KeyRing
 from app.identity.passwords import Passwords
 from app.kit import keys
 
@@ -103,7 +104,9 @@ def run(options: Options, *, tell: Tell, progress: Progress, report: Callable[[s
         town = options.scale.town
         tell(f"loading {town.slots:,} slots")
         hashed = _password_hash(cluster.secret, options.scale.bcrypt_cost)
-        found.seconds["load"] = loading.load(cluster.url("postgres"), town, password_hash=hashed, progress=progress)
+        found.seconds["load"] = loading.load(
+            cluster.url("postgres"), town, password_hash=hashed, ring=KeyRing([cluster.secret]), progress=progress
+        )
         loading.check(cluster.url("postgres"))
         bench = Bench(
             scale=options.scale,

@@ -9,7 +9,9 @@ from app.bench import loading
 from app.bench import town as towns
 from app.bench.town import Town
 from app.db import embedded
+from app.encryption.rules import PRESCRIPTION, KeyRing, Writing
 from tests.conftest import cloned
+from tests.mailbox import SECRET_KEY
 
 TOWN = Town(slots=4_000, patients=400, consultations=400)
 
@@ -19,7 +21,7 @@ def loaded(postgres: embedded.Attachment, worker_id: str) -> Iterator[str]:
     name = f"bench_{worker_id}"
     with cloned(postgres, name):
         url = postgres.url("postgres", name)
-        loading.load(url, TOWN, password_hash="!", progress=lambda *_: None)
+        loading.load(url, TOWN, password_hash="!", ring=KeyRing([SECRET_KEY]), progress=lambda *_: None)
         yield url
 
 
@@ -40,6 +42,21 @@ def test_broken_town_is_noticed(loaded: str) -> None:
 
 def first() -> str:
     return str(towns.consultation_id(TOWN.past - 1))
+
+
+def test_prescriptions_open_with_their_keys(loaded: str) -> None:
+    with psycopg.connect(loaded) as connection:
+        rows = connection.execute(
+            "SELECT clinic_id, id, wrapped, items FROM prescriptions LEFT JOIN data_keys USING (clinic_id)"
+            " WHERE record_id = id"
+        ).fetchall()
+        assert connection.execute("SELECT count(*) FROM prescriptions").fetchone() == (len(rows),)
+    ring = KeyRing([SECRET_KEY])
+    assert rows
+    for clinic_id, id, wrapped, items in rows:
+        opened = ring.unseal(Writing(PRESCRIPTION, clinic_id, id), wrapped, {"items": items})["items"]
+        assert opened is not None
+        assert "Amoxicillin" in opened
 
 
 def test_indexes_are_used_again(loaded: str) -> None:

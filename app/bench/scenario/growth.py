@@ -11,6 +11,7 @@ from app.bench.measuring import Bench, errors
 from app.bench.server import Cluster, Serve
 from app.bench.town import Town
 from app.bench.traffic import Traffic
+from app.encryption.rules import KeyRing
 
 CONNECTIONS = 8
 RATIO_MAX = 1.5
@@ -85,7 +86,13 @@ def bounds(result: GrowthResult) -> list[Bound]:
 def _grow(bench: Bench, stack: ExitStack, town: Town) -> _Grown:
     bench.tell(f"growth: loading {town.slots:,} slots")
     cluster = stack.enter_context(Cluster(bench.folder / f"growth-{town.slots}"))
-    load_s = loading.load(cluster.url("postgres"), town, password_hash=NO_PASSWORD, progress=bench.progress)
+    load_s = loading.load(
+        cluster.url("postgres"),
+        town,
+        password_hash=NO_PASSWORD,
+        ring=KeyRing([cluster.secret]),
+        progress=bench.progress,
+    )
     server = stack.enter_context(Serve(cluster, workers=bench.workers, environment=bench.environment))
     return _Grown(cluster, server, Traffic(town, secret_key=cluster.secret), load_s)
 
