@@ -112,7 +112,8 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=1_000_000,
-            description="Consultations that a patient may have ahead at a time; 0 lifts this limit and the next one.",
+            description="Consultations that a patient may have ahead at a time, where the clinic has no limit of its "
+            "own; 0 lifts this limit and the next one.",
         ),
     ] = 30
     bookings_a_day_max: Annotated[

@@ -1,4 +1,4 @@
-"""`telemed clinic create`, `clinic demand-second-factor`, `user create` and `user reset-codes`."""
+"""`telemed clinic …`, `user create` and `user reset-codes`."""
 
 import sys
 from typing import Annotated
@@ -16,6 +16,8 @@ from app.kit.errors import DomainError
 
 COMMAND_LINE = "command-line"
 NAME_LENGTH_MAX = 200
+# As for the settings of the deployment.
+MANY = 1_000_000
 
 
 def create_clinic(
@@ -49,6 +51,24 @@ def demand_second_factor(
         whom = " and ".join(sorted(roles)) or "nobody"
         out.print(f"Clinic {slug} demands a second factor of {whom}. Now asked to set one up: {lacking}.")
 
+    with opened() as house:
+        house.run(work)
+
+
+def limit_bookings(
+    slug: Annotated[str, typer.Argument(help="The clinic's slug.")],
+    ahead: Annotated[int | None, typer.Option(min=0, max=MANY, help="Consultations ahead; 0: no limits.")] = None,
+    a_day: Annotated[int | None, typer.Option(min=0, max=MANY, help="Bookings within 24 hours; 0: no limit.")] = None,
+) -> None:
+    """Set what one patient of this clinic may book. What is left out is as BOOKINGS_AHEAD_MAX and so on say."""
+
+    async def work(db: Database, _: Passwords) -> None:
+        clinic_id = await _clinic_id(db, slug)
+        await service.limit_bookings(db, clinic_id=clinic_id, ahead_max=ahead, a_day_max=a_day, request_id=COMMAND_LINE)
+        told = [f"{name} {'as set for all' if value is None else value or 'unlimited'}" for name, value in limits]
+        out.print(f"Clinic {slug}: {', '.join(told)}.", soft_wrap=True)
+
+    limits = (("ahead", ahead), ("a day", a_day))
     with opened() as house:
         house.run(work)
 

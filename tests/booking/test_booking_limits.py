@@ -8,6 +8,7 @@ import pytest
 from httpx2 import Response
 
 from app.db import embedded
+from app.identity.users import service as users
 from tests.cast import Clinic, fresh_key
 from tests.conftest import apart
 
@@ -44,6 +45,34 @@ def test_refusal_sticks_to_its_key_and_room_is_made_by_cancelling(strict: tuple[
     again = clinic.paul.books(slot, key=key, expect=409)
     assert (again.json()["code"], again.headers["idempotency-replayed"]) == ("booking_limit_reached", "true")
     clinic.paul.books(slot, expect=201)
+
+
+def test_clinic_has_limits_of_its_own(strict: tuple[Clinic, psycopg.Connection]) -> None:
+    clinic, _ = strict
+    limit(clinic, ahead_max=1)
+    clinic.paul.has_booked(clinic.dora.offers())
+    assert clinic.paul.books(clinic.dora.offers(), expect=409).json()["code"] == "booking_limit_reached"
+    limit(clinic, ahead_max=AHEAD + 1, a_day_max=AHEAD + 1)
+    for _ in range(AHEAD):
+        clinic.paul.has_booked(clinic.dora.offers())
+    clinic.paul.books(clinic.dora.offers(), expect=409)
+    limit(clinic, ahead_max=0)
+    clinic.paul.has_booked(clinic.dora.offers())
+    limit(clinic)
+    clinic.paul.books(clinic.dora.offers(), expect=409)
+    rows = clinic.amara.audit_rows(action="clinic.bookings_limited")
+    assert [row["details"]["bookings_ahead_max"] for row in rows] == [None, 0, AHEAD + 1, 1]
+
+
+def limit(clinic: Clinic, *, ahead_max: int | None = None, a_day_max: int | None = None) -> None:
+    """As `telemed clinic limit-bookings` does."""
+    assert clinic.client.portal is not None
+    db = clinic.client.app.state.db  # type: ignore[attr-defined]
+    clinic.client.portal.call(
+        lambda: users.limit_bookings(
+            db, clinic_id=clinic.id, ahead_max=ahead_max, a_day_max=a_day_max, request_id="test"
+        )
+    )
 
 
 def test_what_is_over_is_not_ahead(strict: tuple[Clinic, psycopg.Connection]) -> None:

@@ -30,6 +30,12 @@ def test_second_factor_is_demanded_and_no_more(beside: Home) -> None:
     assert "nobody" in beside.telemed(*demand, "--nobody").stdout
 
 
+def test_bookings_are_limited(beside: Home) -> None:
+    beside.telemed("clinic", "create", "busy")
+    assert "ahead 3, a day as set for all" in beside.telemed("clinic", "limit-bookings", "busy", "--ahead", "3").stdout
+    assert "telemed clinic create" in beside.refuses("clinic", "limit-bookings", "nowhere")
+
+
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

@@ -40,7 +40,7 @@ TABLES = {
     "outbox": {READ, ADD, REMOVE},
 }
 COLUMNS = {
-    "clinics": {"second_factor_roles"},
+    "clinics": {"second_factor_roles", "bookings_ahead_max", "bookings_a_day_max"},
     "users": {
         "password_hash", "full_name", "role", "specialty", "is_active", "time_zone", "token_version",
         "email_confirmed_at",

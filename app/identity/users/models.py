@@ -29,6 +29,11 @@ clinics = Table(
     Column("created_at", Instant, nullable=False, server_default=func.now()),
     # Whose users do nothing before they have a second factor.
     Column("second_factor_roles", ARRAY(Text), nullable=False, server_default="{}"),
+    # What a patient may have ahead, and book in a day; of the deployment where there is none, 0 for no limit.
+    Column("bookings_ahead_max", Integer),
+    Column("bookings_a_day_max", Integer),
+    CheckConstraint("bookings_ahead_max >= 0", name="bookings_ahead_max"),
+    CheckConstraint("bookings_a_day_max >= 0", name="bookings_a_day_max"),
     CheckConstraint("second_factor_roles <@ ARRAY['admin', 'doctor']", name="second_factor_roles"),
 )
 

@@ -215,6 +215,19 @@ async def demand_second_factor(db: Database, *, clinic_id: int, roles: Collectio
     return count or 0
 
 
+async def limit_bookings(
+    db: Database, *, clinic_id: int, ahead_max: int | None, a_day_max: int | None, request_id: str
+) -> None:
+    """What a patient of this clinic may have ahead, and book in a day; `None`: as everywhere, 0: without a limit."""
+    await db.one(
+        sql.LIMIT_BOOKINGS,
+        clinic_id=clinic_id,
+        bookings_ahead_max=ahead_max,
+        bookings_a_day_max=a_day_max,
+        **trace(None, request_id),
+    )
+
+
 async def find_clinic(db: Database, *, slug: str) -> int | None:
     """The number of the clinic with this slug."""
     return await db.one(sql.CLINIC_ID, slug=slug)

@@ -296,4 +296,29 @@ def _demand_second_factor() -> Statement[int]:
 
 DEMAND_SECOND_FACTOR = _demand_second_factor()
 
+
+def _limit_bookings() -> Statement[int]:
+    """The clinic's own limits, or none of its own."""
+    limits = ("bookings_ahead_max", "bookings_a_day_max")
+    limited = (
+        update(clinics)
+        .where(_OF_CLINIC)
+        .values({name: bindparam(name, type_=Integer) for name in limits})
+        .returning(clinics.c.clinic_id, *(clinics.c[name] for name in limits))
+        .cte("limited_clinic")
+    )
+    told = (part for name in limits for part in (constant(name), limited.c[name]))
+    audit = record(
+        limited,
+        action="clinic.bookings_limited",
+        entity_type="clinic",
+        entity_id=limited.c.clinic_id,
+        clinic_id=limited.c.clinic_id,
+        details=func.jsonb_build_object(*told),
+    )
+    return compiled("limit_bookings", select(limited.c.clinic_id).add_cte(audit), int, is_write=True)
+
+
+LIMIT_BOOKINGS = _limit_bookings()
+
 CLINIC_ID = compiled("clinic_id", select(clinics.c.clinic_id).where(clinics.c.slug == bindparam("slug")), int)
