@@ -17,6 +17,7 @@ from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 from tests.proof.outage import LOCK, OUTAGE
+from tests.proof.raw import RAW
 from tests.proof.seals import EDITS, INSERTS
 from tests.proof.timing import TIMING
 
@@ -37,6 +38,7 @@ ALL = (
     INSERTS,
     TIMING,
     CANARY,
+    RAW,
     FUZZ,
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}

@@ -263,7 +263,7 @@ def _application() -> Iterator[TestClient]:
             yield client
 
 
-FUZZ = Scenario("fuzz", run, short={"cases": 600}, full={"cases": 20_000}, is_seeded=True)
+FUZZ = Scenario("fuzz", run, short={"cases": 600}, full={"cases": 100_000}, is_seeded=True)
 
 if __name__ == "__main__":
     sys.exit(0 if main(short="--short" in sys.argv) else 1)
