@@ -7,7 +7,6 @@ twice and to be killed half-way.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
 
 from app.audit import jobs as audit
@@ -19,6 +18,7 @@ from app.identity.attempts import jobs as attempts
 from app.identity.links import rules as link_rules
 from app.identity.links import service as links
 from app.identity.sessions import jobs as sessions
+from app.kit.background import Background
 from app.kit.errors import Unavailable
 from app.kit.signing import Signer
 from app.mail import service as mail
@@ -52,7 +52,7 @@ SEAL_EVERY_S = (20.0, 40.0)
 _log = logs.logger("worker")
 
 
-class Worker:
+class Worker(Background):
     """Runs all jobs soon after the start, then hourly. A job that fails is tried again in the next round.
 
     Or other jobs in another rhythm.
@@ -61,35 +61,21 @@ class Worker:
     def __init__(
         self, db: Database, jobs: Mapping[str, Job] | None = None, *, every_s: tuple[float, float] | None = None
     ) -> None:
+        super().__init__()
         self._db = db
         self._jobs = JOBS if jobs is None else jobs
         self._first_after_s, self._every_s = (FIRST_AFTER_S, EVERY_S) if every_s is None else (every_s, every_s)
         self._failing: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._task = asyncio.create_task(self._work_forever())
-
-    async def stop(self) -> None:
-        """End the work, in the middle of a job if need be."""
-        # As in `Revocations.stop`: a cancellation can be swallowed.
-        self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     async def run_round(self) -> None:
         """Each job once, whatever becomes of the others."""
         for name, job in self._jobs.items():
-            if not self._is_stopping:
+            if not self.is_stopping:
                 await self._run(name, job)
 
     async def _work_forever(self) -> None:
         await _pause(self._first_after_s)
-        while not self._is_stopping:
+        while not self.is_stopping:
             await self.run_round()
             await _pause(self._every_s)
 

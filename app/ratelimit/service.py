@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from app.kit import clock
+from app.kit.background import Background
 from app.kit.errors import RateLimited, Unavailable
 from app.observability import logs
 from app.ratelimit.rules import MINUTE_S, Count, Limit, wait_s
@@ -64,34 +64,24 @@ class Store(Protocol):
         """Leave."""
 
 
-class RateLimits:
+class RateLimits(Background):
     """Counts by itself at once, and with everybody else within a second.
 
     While the store is away it counts by itself alone: no request fails because it could not be counted.
     """
 
     def __init__(self, store: Store, limits: Limits, *, key: bytes) -> None:
+        super().__init__()
         self._store = store
         self._limits = limits
         self._key = key
         self._counts: dict[_Key, Count] = {}
         self._untold: set[_Key] = set()
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
         self._is_alone = False
-
-    def start(self) -> None:
-        """Begin to share."""
-        self._task = asyncio.create_task(self._share_forever())
 
     async def stop(self) -> None:
         """End the sharing."""
-        # As in `Revocations.stop`: a cancellation can be swallowed.
-        self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await super().stop()
         await self._store.close()
 
     def check(self, *, network: str, clinic_id: int = NO_CLINIC, caller: UUID | None = None, is_strict: bool) -> None:
@@ -164,8 +154,8 @@ class RateLimits:
         for key in old:
             del self._counts[key]
 
-    async def _share_forever(self) -> None:
-        while not self._is_stopping:
+    async def _work_forever(self) -> None:
+        while not self.is_stopping:
             await asyncio.sleep(SHARE_EVERY_S)
             try:
                 await self.share()

@@ -13,6 +13,7 @@ from uuid import UUID
 from app.db.database import Database
 from app.identity.revocations import sql
 from app.identity.rules import Principal
+from app.kit.background import Background
 from app.kit.errors import Unavailable
 from app.observability import logs
 
@@ -27,10 +28,11 @@ FORGET_EVERY_S = 3600.0
 _log = logs.logger("revocations")
 
 
-class Revocations:
+class Revocations(Background):
     """Which access tokens are void although they are not expired."""
 
     def __init__(self, db: Database, *, token_lifetime: timedelta) -> None:
+        super().__init__()
         self._db = db
         self._token_lifetime = token_lifetime
         self._ended_sessions: dict[UUID, float] = {}
@@ -39,21 +41,6 @@ class Revocations:
         self._forgot_at = float("-inf")
         self._polled = asyncio.Event()
         self._poll_now = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
-
-    def start(self) -> None:
-        """Begin to poll."""
-        self._task = asyncio.create_task(self._poll_forever())
-
-    async def stop(self) -> None:
-        """End the poll."""
-        # Python 3.11's `wait_for`, on which the pool waits for connections, can swallow a cancellation.
-        self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
 
     async def refuses(self, principal: Principal) -> bool:
         """Whether the principal's token was voided more than a second ago. Raises `Unavailable`."""
@@ -76,8 +63,8 @@ class Revocations:
         except TimeoutError as error:
             raise Unavailable("The database cannot be reached. Retry with the same key.") from error
 
-    async def _poll_forever(self) -> None:
-        while not self._is_stopping:
+    async def _work_forever(self) -> None:
+        while not self.is_stopping:
             self._poll_now.clear()
             try:
                 await self._poll()

@@ -3,21 +3,13 @@
 The owner, who migrates and whose foreign keys look, is not subject to it; the application's role is.
 """
 
+from app.db.migrations.policies import ACTORS, IN_CLINIC, IS_STRANGER, IS_SYSTEM, ROLE
 from app.db.migrations.steps import run
 
 revision = "0020_row_level_security"
 down_revision = "0019_booking_limits"
 branch_labels = None
 depends_on = None
-
-# Sub-selects are asked once for a statement, and not for each row.
-CLINIC = "(SELECT nullif(current_setting('telemed.clinic', true), '')::integer)"
-ROLE = "(SELECT current_setting('telemed.role', true))"
-ACTORS = "(SELECT nullif(current_setting('telemed.actors', true), '')::uuid[])::uuid[]"
-IS_SYSTEM = f"{ROLE} = 'system'"
-IN_CLINIC = f"clinic_id = {CLINIC}"
-# Clinics' own statements name the clinic by its slug before anybody has said who they are.
-IS_STRANGER = f"{ROLE} = 'stranger'"
 
 UPGRADE = f"""
 ALTER TABLE consultations ENABLE ROW LEVEL SECURITY;

@@ -1,5 +1,6 @@
 """Row-level security of grants, and what a grant and the access log open in other tables."""
 
+from app.db.migrations.policies import ACTORS, IN_CLINIC, IS_SYSTEM, ROLE
 from app.db.migrations.steps import run
 
 revision = "0025_grants_open_records"
@@ -7,12 +8,6 @@ down_revision = "0024_break_glass_grants"
 branch_labels = None
 depends_on = None
 
-# As in 0020: asked once for a statement.
-CLINIC = "(SELECT nullif(current_setting('telemed.clinic', true), '')::integer)"
-ROLE = "(SELECT current_setting('telemed.role', true))"
-ACTORS = "(SELECT nullif(current_setting('telemed.actors', true), '')::uuid[])::uuid[]"
-IS_SYSTEM = f"{ROLE} = 'system'"
-IN_CLINIC = f"clinic_id = {CLINIC}"
 IS_CONCERNED = f"(patient_id = ANY ({ACTORS}) OR doctor_id = ANY ({ACTORS})"
 
 

@@ -1,5 +1,6 @@
 """Keys of clinical text, each wrapped, filed under its patient."""
 
+from app.db.migrations.policies import ACTORS, IN_CLINIC, IS_SYSTEM, ROLE
 from app.db.migrations.steps import run
 
 revision = "0028_data_keys"
@@ -7,12 +8,7 @@ down_revision = "0027_audit_seals"
 branch_labels = None
 depends_on = None
 
-# As in 0020: asked once for a statement.
-CLINIC = "(SELECT nullif(current_setting('telemed.clinic', true), '')::integer)"
-ROLE = "(SELECT current_setting('telemed.role', true))"
-ACTORS = "(SELECT nullif(current_setting('telemed.actors', true), '')::uuid[])::uuid[]"
-IS_SYSTEM = f"{ROLE} = 'system'"
-IS_NEEDED = f"clinic_id = {CLINIC} AND ({ROLE} IN ('doctor', 'admin') OR patient_id = ANY ({ACTORS}))"
+IS_NEEDED = f"{IN_CLINIC} AND ({ROLE} IN ('doctor', 'admin') OR patient_id = ANY ({ACTORS}))"
 
 # A wrapped key is of use to nobody who is not shown its text, and that is decided by the table which has it. Only the
 # command line changes and removes keys.
