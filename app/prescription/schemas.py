@@ -50,6 +50,6 @@ class Prescription(Answer):
     consultation_id: UUID
     doctor_id: UUID
     patient_id: UUID
-    items: list[Item]
+    items: Annotated[list[Item], Field(description="Empty once the patient's text was erased.")]
     notes: str | None
     created_at: datetime
