@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,7 +14,9 @@ from app.identity.attempts import jobs, sql
 from app.identity.attempts.rules import ACCOUNT, NETWORK, PAIR, SLOWDOWNS, wait_s
 from tests.cast import PASSWORD, Clinic, Person
 from tests.conftest import apart
+from tests.mailbox import Mailbox
 
+NEW = "walnut-harbour-lamp"
 HOME, STRANGER = "192.0.2.1", "198.51.100.1"
 FREE = SLOWDOWNS[PAIR].free
 QUARTER_OF_AN_HOUR_S = 900
@@ -188,6 +191,24 @@ def test_who_mistypes_and_then_gets_it_right_begins_anew(town: tuple[Clinic, psy
             assert guesses(petra).status_code == 401
         assert logs_in(petra).status_code == 200
     assert failures_of(superuser, PAIR) == 0
+
+
+def test_who_sets_a_new_password_by_mail_gets_in_whatever_was_guessed(
+    town: tuple[Clinic, psycopg.Connection], tmp_path: Path
+) -> None:
+    clinic, _ = town
+    mailbox, paul = Mailbox(clinic, tmp_path), clinic.paul
+    with network(clinic, STRANGER):
+        while guesses(paul).status_code == 401:
+            pass
+    with network(clinic, HOME):
+        clinic.nobody.posts("/auth/password/forgot", {"email": paul.email, "clinic": clinic.slug}, expect=202)
+        body = {"token": mailbox.token(), "new_password": NEW}
+        assert logs_in(paul).status_code == 429
+        clinic.nobody.posts("/auth/password/reset", body, expect=204)
+        assert guesses(paul, password=NEW).status_code == 200
+    with network(clinic, STRANGER):
+        assert guesses(paul, password=NEW).status_code == 429
 
 
 def test_stolen_token_does_not_help_to_guess(town: tuple[Clinic, psycopg.Connection]) -> None:

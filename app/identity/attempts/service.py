@@ -35,12 +35,20 @@ class Attempts:
             await self.db.one(sql.FORGIVE, clinic_id=clinic_id, buckets=counted)
         return is_right
 
+    async def welcome(self, *, clinic_id: int, email: str) -> None:
+        """Whose account it is has shown so otherwise: here nobody's guesses keep them out, as after a login."""
+        if self.key is not None:
+            pair = self._buckets(clinic_id, email)[PAIR]
+            await self.db.execute(sql.WELCOME, clinic_id=clinic_id, pair=pair)
+
+    def _buckets(self, clinic_id: int, email: str) -> dict[str, bytes]:
+        assert self.key is not None, "who counts has a key"
+        return buckets_of(self.key, clinic_id=clinic_id, email_normalized=normalized_email(email), network=self.network)
+
     async def _admit(self, clinic_id: int, email: str) -> list[bytes]:
         if self.key is None:
             return []
-        buckets = buckets_of(
-            self.key, clinic_id=clinic_id, email_normalized=normalized_email(email), network=self.network
-        )
+        buckets = self._buckets(clinic_id, email)
         admission = await self.db.one(
             sql.ADMIT,
             clinic_id=clinic_id,

@@ -157,6 +157,18 @@ def _forgive() -> Statement[bytes]:
     return compiled("forgive_attempt", query, _first, is_write=True)
 
 
+def _welcome() -> Statement[int]:
+    """The pair is known from now on, whatever was guessed there."""
+    known_until = func.now() + cast(literal(KNOWN_FOR), INTERVAL)
+    known = {"failures": 0, "known_until": known_until, "expires_at": known_until}
+    query = (
+        insert(attempts)
+        .values(clinic_id=_CLINIC_ID, bucket=bindparam("pair", type_=LargeBinary), kind=constant(PAIR), **known)
+        .on_conflict_do_update(index_elements=[attempts.c.clinic_id, attempts.c.bucket], set_=known)
+    )
+    return compiled("welcome", query, int, is_write=True)
+
+
 def _forget() -> Statement[int]:
     over = (
         select(attempts.c.clinic_id, attempts.c.bucket)
@@ -171,4 +183,5 @@ def _forget() -> Statement[int]:
 
 ADMIT = _admit()
 FORGIVE = _forgive()
+WELCOME = _welcome()
 FORGET = _forget()

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.http.depends import Db, RequestId
 from app.http.problems import refusals
-from app.identity.depends import LinkKey, PasswordHasher
+from app.identity.depends import LinkKey, LoginAttempts, PasswordHasher
 from app.identity.guard import GuardedRoute, public
 from app.identity.links import schemas, service
 from app.identity.links.errors import LinkNotGood
@@ -30,14 +30,16 @@ async def forget_password(body: schemas.ForgottenPassword, db: Db, key: LinkKey,
 
 @router.post("/auth/password/reset", status_code=204, responses=refusals(LinkNotGood, PasswordTooWeak))
 @public
-async def reset_password(body: schemas.PasswordReset, db: Db, passwords: PasswordHasher, request_id: RequestId) -> None:
+async def reset_password(
+    body: schemas.PasswordReset, db: Db, passwords: PasswordHasher, attempts: LoginAttempts, request_id: RequestId
+) -> None:
     """Set a new password with the token of a mail.
 
     All your sessions end, and their access tokens are refused within a second. A second factor stays; nobody is logged
-    in by this.
+    in by this. From where you are, you can log in at once, however often somebody guessed.
     """
     await service.reset_password(
-        db, passwords, _token(body.token), new_password=body.new_password, request_id=request_id
+        db, passwords, attempts, _token(body.token), new_password=body.new_password, request_id=request_id
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 from app.db.database import Database
+from app.identity.attempts.service import Attempts
 from app.identity.links import rules, sql
 from app.identity.links.errors import LinkNotGood
 from app.identity.links.rules import Purpose
@@ -42,7 +43,7 @@ async def ask_reset(db: Database, *, key: bytes, clinic: str, email: str, reques
 
 
 async def reset_password(
-    db: Database, passwords: Passwords, token: LinkToken, *, new_password: str, request_id: str
+    db: Database, passwords: Passwords, attempts: Attempts, token: LinkToken, *, new_password: str, request_id: str
 ) -> None:
     """A new password; all sessions end. Raises `LinkNotGood`, `PasswordTooWeak`: then the link is good as before."""
     owner = await db.one(sql.OWNER_OF_RESET, clinic_id=token.clinic_id, token_hash=token.hash)
@@ -65,6 +66,7 @@ async def reset_password(
     if changed is None:
         # Somebody else used it, or changed the password, in between.
         raise LinkNotGood
+    await attempts.welcome(clinic_id=token.clinic_id, email=owner.email)
 
 
 async def confirm_email(db: Database, token: LinkToken, *, request_id: str) -> None:
