@@ -38,21 +38,27 @@ def check_documented(client: TestClient, method: str, path: str, response: Respo
 
 def operation_for(client: TestClient, method: str, path: str) -> dict[str, Any] | None:
     """The document's operation for this request, if there is one; literal paths before templates."""
-    for template, pattern in _patterns(client):
+    paths = document(client)["paths"]
+    for template, pattern in _patterns():
         if pattern.fullmatch(path.split("?", maxsplit=1)[0]):
-            operation = document(client)["paths"][template].get(method.lower())
+            operation = paths[template].get(method.lower())
             if operation is not None:
                 return dict(operation)
     return None
 
 
-@cache
+# No setting changes the document, and to make it takes a tenth of a second.
+_document: dict[str, Any] = {}
+
+
 def document(client: TestClient) -> dict[str, Any]:
-    """The OpenAPI document that the application serves."""
-    return dict(client.get("/openapi.json").json())
+    """The OpenAPI document that every application serves."""
+    if not _document:
+        _document.update(client.get("/openapi.json").json())
+    return _document
 
 
 @cache
-def _patterns(client: TestClient) -> list[tuple[str, re.Pattern[str]]]:
-    paths = sorted(document(client)["paths"], key=lambda path: path.count("{"))
+def _patterns() -> list[tuple[str, re.Pattern[str]]]:
+    paths = sorted(_document["paths"], key=lambda path: path.count("{"))
     return [(path, re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))) for path in paths]
