@@ -21,6 +21,7 @@ from tests.proof import canaries
 from tests.proof.figures import Figure, Scenario, at_least, none, told
 
 SUITE_SECONDS_MAX = 3_600
+SUITE = "suite"
 
 
 def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
@@ -33,10 +34,11 @@ def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
         personal = {text for kind, text in noted if kind == canaries.PERSONAL}
         # A word that is also a name or a specialty says nothing of where it was found.
         clinical -= personal
-        logs = [*base.glob("logs.*"), *base.rglob("postgres.log*")]
-        [data_dir] = {path.parent for path in base.rglob("postgres.log")}
-        dumps = _dumped(data_dir, base)
-        files = [path for path in data_dir.rglob("*") if path.is_file() and not path.name.startswith("postgres.log")]
+        logs = [*base.glob("logs.*"), *base.rglob("*.log"), *base.rglob("*.log.1")]
+        dumps = _dumped(base / SUITE / "postgres", base)
+        # Of the suite's server, and of those that single tests start.
+        data_dirs = {path.parent for path in base.rglob("postgres.log")}
+        files = [path for folder in data_dirs for path in folder.rglob("*") if path.is_file() and path not in logs]
         wal = [path for path in files if path.parent.name == "pg_wal"]
         in_logs = _found(clinical | personal, logs)
         on_disk, dumped = _found(clinical, files), _found(clinical, dumps)
@@ -49,11 +51,11 @@ def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
             told("logs searched, MB", _megabytes(logs)),
             at_least("  of them what the application wrote, MB", _megabytes(base.glob("logs.*")), 0.1),
             none("canaries of any kind in logs", len(in_logs)),
-            told("data directory searched, MB", _megabytes(files)),
+            told("data directories searched, MB", _megabytes(files)),
             at_least("  of it write-ahead log, MB", _megabytes(wal), 1),
-            none("clinical canaries in it", len(on_disk)),
+            none("clinical canaries in them", len(on_disk)),
             told("dumps searched, MB", _megabytes(dumps)),
-            none("clinical canaries in them", len(dumped)),
+            none("clinical canaries in dumps", len(dumped)),
             # The search finds what is there: names are not encrypted.
             at_least("personal canaries in the dumps", len(_found(personal, dumps)), canaries_min // 2),
         ]
@@ -63,7 +65,7 @@ def _suite(base: Path, tests: list[str]) -> int:
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-m", "not proof", "-p", "tests.proof.canaries"]
     environment = {**os.environ, canaries.FOLDER: str(base)}
     ended = subprocess.run(
-        [*command, f"--basetemp={base / 'suite'}", *tests],
+        [*command, f"--basetemp={base / SUITE}", *tests],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
