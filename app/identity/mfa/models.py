@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-from app.db.schema import Instant, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Uuid, clinic_id, metadata
 
 totp_secrets = Table(
     "totp_secrets",
@@ -32,6 +32,7 @@ totp_secrets = Table(
     Column("failures", Integer, nullable=False, server_default=text("0")),
     Column("failed_at", Instant),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
+    info={PERSONAL: True},
 )
 
 # How many seconds ago a wrong code was tried.

@@ -15,7 +15,7 @@ from sqlalchemy import (
     func,
 )
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 from app.identity.passkeys.rules import CHALLENGE_LIFETIME
 
 passkeys = Table(
@@ -36,6 +36,7 @@ passkeys = Table(
     UniqueConstraint("clinic_id", "credential_id"),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
     Index(None, "clinic_id", "user_id", "id"),
+    info={PERSONAL: True},
 )
 
 passkey_challenges = Table(
@@ -54,6 +55,7 @@ passkey_challenges = Table(
     CheckConstraint("(session_id IS NULL) <> (password_digest IS NULL)", name="purpose"),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
     Index(None, "clinic_id", "user_id"),
+    info={PERSONAL: True},
 )
 
 # Whether a challenge can still be answered, as far as its age goes.

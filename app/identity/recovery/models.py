@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKeyConstraint, LargeBinary, Table
 
-from app.db.schema import Instant, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Uuid, clinic_id, metadata
 
 recovery_codes = Table(
     "recovery_codes",
@@ -13,4 +13,5 @@ recovery_codes = Table(
     Column("code_hash", LargeBinary, primary_key=True),
     Column("used_at", Instant),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
+    info={PERSONAL: True},
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, Table, func, text
 
-from app.db.schema import Instant, Text, Uuid, clinic_id, metadata
+from app.db.schema import PERSONAL, Instant, Text, Uuid, clinic_id, metadata
 
 sessions = Table(
     "sessions",
@@ -15,6 +15,7 @@ sessions = Table(
     Column("end_reason", Text),
     ForeignKeyConstraint(["clinic_id", "user_id"], ["users.clinic_id", "users.id"]),
     Index("ix_sessions_clinic_id_user_id_live", "clinic_id", "user_id", postgresql_where=text("ended_at IS NULL")),
+    info={PERSONAL: True},
 )
 
 refresh_tokens = Table(

@@ -226,6 +226,8 @@ ACTIVE_DOCTOR = compiled(
     "active_doctor",
     select(*_DOCTOR_COLUMNS).where(_WORKS_HERE, doctors.c.id == bindparam("id", type_=Uuid)),
     Doctor,
+    # One by number; the search for doctors tells nobody and pays nothing.
+    is_personal=True,
 )
 
 CREATE_CLINIC = compiled(
