@@ -7,10 +7,11 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.authz.needs import GUARDED
 from tests.cast import Clinic, fresh_key
 from tests.conftest import SECRET_KEY
 from tests.identity.test_access_tokens import LONG_KEY, claims_of, part, signed
-from tests.laws.test_every_route_is_guarded import GUARDED, named
+from tests.laws.catalog import named
 
 BAD_TOKENS_MIN = 40
 

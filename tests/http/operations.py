@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from app.identity.rules import DOCTOR, PATIENT
 from app.main import create_app
+from tests.authz.needs import roles_for
 from tests.cast import Clinic, Person
 from tests.conftest import settings_for
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-ADMINS = {
-    "POST /users/", "GET /users/", "PATCH /users/{id}", "GET /consultations/", "GET /audit-logs/",
-    "GET /break-glass/", "POST /break-glass/{id}/review",
-}  # fmt: skip
-DOCTORS = {
-    "POST /availability/", "POST /availability/bulk", "DELETE /availability/{id}", "POST /prescriptions/",
-    "POST /patients/{id}/break-glass", "GET /patients/{id}/consultations", "GET /patients/{id}/prescriptions",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +72,12 @@ class Operation:
 
     def caller(self, clinic: Clinic) -> Person:
         """Somebody who may call it."""
-        if not self.needs_token:
+        roles = roles_for((self.method, self.path))
+        if roles is None:
             return clinic.nobody
-        if str(self) in ADMINS:
-            return clinic.amara
-        return clinic.dora if str(self) in DOCTORS else clinic.paul
+        if PATIENT in roles:
+            return clinic.paul
+        return clinic.dora if DOCTOR in roles else clinic.amara
 
     def good_path(self) -> str:
         """The path with an id that nobody has: what is wrong with a request comes before what exists."""

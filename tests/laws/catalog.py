@@ -2,10 +2,11 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
+import pytest
 from fastapi.routing import APIRoute
 
 import app
@@ -37,3 +38,8 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
         for method, operation in item.items():
             assert method in METHODS, f"{path}: {method}"
             yield method.upper(), path, operation
+
+
+def named(calls: Iterable[tuple[str, ...]]) -> list[Any]:
+    """The calls as cases of a test that say what they are."""
+    return [pytest.param(*call, id=" ".join(call)) for call in calls]

@@ -7,9 +7,9 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
+from tests.authz.needs import NEEDS
 from tests.contract import document
 from tests.laws.catalog import operations, routes
-from tests.laws.test_every_route_is_guarded import WHO
 
 CALLS = [pytest.param(method, path, id=f"{method} {path}") for method, path, _ in routes()]
 BODIES = [
@@ -39,7 +39,7 @@ def test_operation_ids_are_unique(client: TestClient) -> None:
 def test_operation_tells_its_common_refusals(client: TestClient, method: str, path: str) -> None:
     told = operation(client, method, path)["responses"].keys()
     wanted = {"422", "500", "503"}
-    wanted |= {"401", "403"} if WHO[method, path] else set()
+    wanted |= {"401", "403"} if NEEDS[method, path] else set()
     wanted |= {"404"} if "{" in path else set()
     wanted |= {"413", "415"} if method in ("POST", "PATCH") else set()
     wanted |= {"400", "409"} if path in KEYED and method == "POST" else set()
@@ -59,7 +59,7 @@ def test_refusals_are_problems_with_examples(client: TestClient, method: str, pa
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_operation_asks_for_a_token_where_it_needs_one(client: TestClient, method: str, path: str) -> None:
-    assert bool(operation(client, method, path).get("security")) == (WHO[method, path] is not None)
+    assert bool(operation(client, method, path).get("security")) == (NEEDS[method, path] is not None)
 
 
 @pytest.mark.parametrize(("method", "path", "route"), BODIES)
