@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 
+from tests.proof.authz import AUTHZ
 from tests.proof.canary import CANARY
 from tests.proof.crashes import CRASHES
 from tests.proof.crowds import ONE_KEY, ONE_SLOT
@@ -37,6 +38,7 @@ ALL = (
     EDITS,
     INSERTS,
     TIMING,
+    AUTHZ,
     CANARY,
     RAW,
     FUZZ,
