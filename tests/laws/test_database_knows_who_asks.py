@@ -7,6 +7,7 @@ from app.identity import guard
 from tests.authz.alone import forbidden_cells, gets_through
 from tests.authz.town import Town
 from tests.cast import Clinic, Person
+from tests.identity.authenticator import adds_passkey
 from tests.prescription.test_post_prescriptions import held_consultation
 
 TABLES = ("consultations", "prescriptions", "audit_logs", "idempotency_keys", "users", "break_glass_grants")
@@ -115,6 +116,25 @@ def test_nobody_changes_what_is_not_theirs(records: Clinic, as_application: psyc
     assert refused(as_application, complete, held["id"])
     tell(as_application, "admin", records.id, records.amara.id)
     assert refused(as_application, complete, held["id"])
+
+
+def test_sessions_and_second_factors_are_their_owners(records: Clinic, as_application: psycopg.Connection) -> None:
+    adds_passkey(records.paul)
+
+    def sees(person: Person, role: str) -> list[int]:
+        tell(as_application, role, records.id, person.id)
+        counts = "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM passkeys)"
+        row = as_application.execute(counts).fetchone()
+        assert row is not None
+        return list(row)
+
+    assert sees(records.paul, "patient") == [1, 1]
+    assert sees(records.dora, "doctor") == [1, 0]
+    # Who ends the sessions of somebody they deactivate sees those of the clinic.
+    assert sees(records.amara, "admin") == [len(PEOPLE), 0]
+    assert sees(records.petra, "patient") == [1, 0]
+    assert refused(as_application, "UPDATE sessions SET ended_at = now() WHERE user_id = %s", records.paul.id)
+    assert refused(as_application, "DELETE FROM passkeys WHERE user_id = %s", records.paul.id)
 
 
 def test_nobody_books_or_prescribes_in_anothers_name(records: Clinic, as_application: psycopg.Connection) -> None:
