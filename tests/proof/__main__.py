@@ -17,6 +17,7 @@ from tests.proof.figures import missed
 from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
+from tests.proof.model import MODEL
 from tests.proof.outage import LOCK, OUTAGE
 from tests.proof.raw import RAW
 from tests.proof.seals import EDITS, INSERTS
@@ -26,6 +27,7 @@ ALL = (
     ONE_SLOT,
     ONE_KEY,
     MIXTURE,
+    MODEL,
     KILLS,
     CRASHES,
     FAULTS,
