@@ -190,10 +190,13 @@ class Machine(RuleBasedStateMachine):
             self.holds(view in (None, self._seen(answer)), f"{look}: wanted {view}", answer.text)
 
     def teardown(self) -> None:
-        if not self.is_contradicted:
-            self._tables_hold_what_was_told()
-        for doctor in sorted(self.rules.away):
-            self.employs(doctor)
+        try:
+            if not self.is_contradicted:
+                self._tables_hold_what_was_told()
+        finally:
+            # The next run begins with everybody, also when this one has failed.
+            for doctor in sorted(self.rules.away):
+                self.employs(doctor)
 
     def _tables_hold_what_was_told(self) -> None:
         """Behind the API: the rows, and what every change leaves beside them."""

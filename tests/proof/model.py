@@ -8,10 +8,13 @@ from pathlib import Path
 
 import hypothesis
 import psycopg
+import pytest
 from hypothesis import HealthCheck, Phase
+from hypothesis.errors import Flaky
 from hypothesis.stateful import run_state_machine_as_test
 from starlette.testclient import TestClient
 
+from app import worker
 from app.db import embedded, migrate
 from app.main import create_app
 from tests.booking.machine import PAST_TRIGGERS, Machine, World
@@ -44,7 +47,7 @@ def compare(world: World, *, runs: int, steps: int, ways: int, seed: int = 1) ->
     contradictions = 0
     try:
         run_state_machine_as_test(machine, settings=settings)  # type: ignore[no-untyped-call]
-    except AssertionError as contradiction:
+    except (AssertionError, Flaky) as contradiction:
         contradictions = 1
         print(contradiction, *getattr(contradiction, "__notes__", []), sep="\n")
     met = sum(world.told[verdict] > 0 for verdict in VERDICTS)
@@ -62,9 +65,12 @@ def compare(world: World, *, runs: int, steps: int, ways: int, seed: int = 1) ->
 def run(*, runs: int, steps: int, ways: int, seed: int = 1) -> list[Figure]:
     """On an embedded server of its own."""
     with (
+        pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryDirectory() as folder,
         embedded.attach(Path(folder) / "postgres", parameters=FAST_AND_LOOSE) as postgres,
     ):
+        # Keys that are a week old would be tidied away, and the rulebook counts them.
+        patch.setattr(worker, "FIRST_AFTER_S", (86_400.0, 86_400.0))
         url = postgres.url("telemed_owner")
         migrate.upgrade(url, app_role="telemed_app")
         with (
