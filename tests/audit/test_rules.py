@@ -8,6 +8,7 @@ import pytest
 
 from app.audit.seals.rules import (
     EPOCH,
+    KEY,
     NO_SEAL,
     START,
     Entry,
@@ -140,3 +141,8 @@ def test_moment_beyond_the_calendar_is_its_end() -> None:
 
 def test_nothing_is_before_the_start() -> None:
     assert START == (0, "00000000-0000-0000-0000-000000000000")
+
+
+def test_key_is_made_for_the_same_purpose_in_every_release() -> None:
+    """Under another word every seal would be one of a stranger."""
+    assert KEY == "audit seals"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.availability.rules import LAST, Interval, past_errors, shape_errors, window
+from app.availability.rules import BOOKED, LAST, OPEN, Interval, past_errors, shape_errors, window
 from app.kit.errors import FieldError
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -66,13 +66,22 @@ def test_window_begins_now_and_lasts_92_days_unless_told(
 
 
 @pytest.mark.parametrize(
-    ("begin", "end"),
-    [(NOW, NOW - MOMENT), (None, NOW - MOMENT), (NOW, NOW + 92 * DAY + MOMENT), (None, NOW + 93 * DAY)],
+    ("begin", "end", "message"),
+    [
+        (NOW, NOW - MOMENT, "must not be before from"),
+        (None, NOW - MOMENT, "must not be before from"),
+        (NOW, NOW + 92 * DAY + MOMENT, "must be at most 92 days after from"),
+        (None, NOW + 93 * DAY, "must be at most 92 days after from"),
+    ],
 )
-def test_window_that_is_negative_or_too_long_is_an_error_of_to(begin: datetime | None, end: datetime) -> None:
-    found = window(begin, end, now=NOW)
-    assert isinstance(found, FieldError)
-    assert found.field == "query.to"
+def test_window_that_is_negative_or_too_long_is_an_error_of_to(
+    begin: datetime | None, end: datetime, message: str
+) -> None:
+    assert window(begin, end, now=NOW) == FieldError("query.to", message)
+
+
+def test_slot_is_open_or_booked_in_the_words_of_the_contract() -> None:
+    assert (OPEN, BOOKED) == ("open", "booked")
 
 
 @pytest.mark.parametrize(

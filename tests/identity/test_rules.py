@@ -6,9 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.identity.rules import PERMISSIONS, ROLES, Permission, may
-from app.identity.sessions.rules import REPEAT_WITHIN, Decision, Presented, decide
-from app.identity.users.rules import has_trigram, is_slug, normalized_email, time_zones, valid_email
+from app.identity.rules import PERMISSIONS, ROLES, STAFF, Permission, Principal, may
+from app.identity.sessions.rules import KEPT_AFTER_EXPIRY, REPEAT_WITHIN, Decision, Presented, decide
+from app.identity.users.rules import (
+    DEFAULT_CLINIC,
+    EMAIL_LENGTH_MAX,
+    has_trigram,
+    is_slug,
+    normalized_email,
+    time_zones,
+    valid_email,
+)
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -47,6 +55,19 @@ def test_role_may_what_the_contract_says_and_nothing_else(role: str, permission:
 
 def test_there_are_three_roles() -> None:
     assert {A, D, P} == ROLES
+
+
+def test_staff_are_doctors_and_admins() -> None:
+    assert {D, A} == STAFF
+
+
+def test_principal_is_good_for_everything_unless_told_otherwise() -> None:
+    principal = Principal(clinic_id=1, user_id=uuid.uuid4(), role=D, session_id=uuid.uuid4(), token_version=1)
+    assert not principal.needs_factor
+
+
+def test_session_is_kept_for_the_longest_life_of_an_access_token() -> None:
+    assert timedelta(days=1) == KEPT_AFTER_EXPIRY
 
 
 def presented(
@@ -129,8 +150,17 @@ def test_other_emails_are_others() -> None:
 
 @pytest.mark.parametrize("text", ["", "ada", "ada@", "@example.com", "ada@example", "ada@@example.com", "ada@-x.com"])
 def test_what_is_no_email_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not an e-mail address"):
+    with pytest.raises(ValueError, match=r"^is not an e-mail address$"):
         valid_email(text)
+
+
+@pytest.mark.parametrize("text", ["ada@clinic.test", "ada@intranet.lan1"])
+def test_domain_need_not_be_known_to_the_world(text: str) -> None:
+    assert valid_email(f" {text} ") == text
+
+
+def test_main_is_the_clinic_of_who_names_none_and_emails_have_254_characters() -> None:
+    assert (DEFAULT_CLINIC, EMAIL_LENGTH_MAX) == ("main", 254)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.identity.links import rules
 from app.identity.links.rules import LIFETIMES, RESETS_AN_HOUR, Purpose, draft, letter, secret_of
 from app.identity.tokens import LinkToken
 
@@ -86,3 +87,8 @@ def test_letter_tells_what_the_link_is_for_and_bears_it_in_the_fragment(
     mail = letter(purpose, token, to="dora@clinic.test", clinic="main", public_url="https://clinic.test")
     assert f"/{page}#" in words
     assert (mail.to, mail.subject, mail.text) == ("dora@clinic.test", subject, words.replace("1.dG9rZW4", str(token)))
+
+
+def test_links_that_wait_are_known_in_every_release() -> None:
+    """By their topic in the outbox, and by a key that is made for the same purpose."""
+    assert (rules.MADE, rules.KEY) == ("link.made", "links")

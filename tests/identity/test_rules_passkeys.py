@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +94,13 @@ def test_what_is_no_passkey_is_refused(change: Callable[[dict[str, Any]], None])
     told = Authenticator().creates(ASKED)
     change(told)
     assert rules.read_new_passkey(PARTY, told) is None
+
+
+def test_key_that_cannot_be_read_is_refused_before_it_locks_its_owner_out() -> None:
+    device = Authenticator()
+    off_the_curve = SimpleNamespace(public_numbers=lambda: SimpleNamespace(x=1, y=1))
+    device._key = SimpleNamespace(public_key=lambda: off_the_curve)  # type: ignore[assignment]
+    assert rules.read_new_passkey(PARTY, device.creates(ASKED)) is None
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

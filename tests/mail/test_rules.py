@@ -25,6 +25,7 @@ def test_mail_says_from_whom_to_whom_about_what_and_when() -> None:
         "Content-Transfer-Encoding": "7bit",
         "MIME-Version": "1.0",
     }
+    assert b"\r\nMessage-ID: <abc@clinic.test>\r\n" in made.as_bytes()
     assert read.get_content() == "Hello.\r\n"
 
 
@@ -39,6 +40,8 @@ def test_sender_may_have_no_name() -> None:
         ("dora@clinic.test", "dora@clinic.test"),
         ("dora@münchen.example", "dora@xn--mnchen-3ya.example"),
         ("dörte@münchen.example", "dörte@xn--mnchen-3ya.example"),
+        ("dora@münchen.test", "dora@xn--mnchen-3ya.test"),
+        ("dora@münchen.lan1", "dora@xn--mnchen-3ya.lan1"),
         ("no e-mail", "no e-mail"),
     ],
 )

@@ -18,6 +18,7 @@ from tests.proof.fuzz import FUZZ
 from tests.proof.kills import KILLS
 from tests.proof.mixture import MIXTURE
 from tests.proof.model import MODEL
+from tests.proof.mutation import MUTATION
 from tests.proof.outage import LOCK, OUTAGE
 from tests.proof.raw import RAW
 from tests.proof.seals import EDITS, INSERTS
@@ -44,6 +45,7 @@ ALL = (
     CANARY,
     RAW,
     FUZZ,
+    MUTATION,
 )
 SCENARIOS = {scenario.name: scenario for scenario in ALL}
 

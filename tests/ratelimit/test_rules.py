@@ -67,3 +67,11 @@ def later(count: Count, at_s: float) -> tuple[Count, float]:
 )
 def test_network_is_an_address_or_the_half_of_one(address: str | None, network: str) -> None:
     assert network_of(address) == network
+
+
+def test_replicas_of_every_release_count_the_same_minutes_and_networks() -> None:
+    assert (MINUTE_S, UNKNOWN_NETWORK) == (60, "unknown")
+
+
+def test_limit_is_told_to_other_replicas_at_once_only_if_it_says_so() -> None:
+    assert not TEN.is_shared_at_once
