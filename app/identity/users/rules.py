@@ -35,7 +35,7 @@ class User:
 def valid_email(text: str) -> str:
     """The e-mail without surrounding space, its domain in Unicode. Raises `ValueError` with a sentence."""
     try:
-        # Syntax is checked, deliverability is not: an intranet's `.local` and RFC 2606's `.test` are fine.
+        # Syntax is checked, deliverability is not: an intranet's `.internal` and RFC 2606's `.test` are fine.
         email = validate_email(
             text.strip(), check_deliverability=False, globally_deliverable=False, test_environment=True
         )
