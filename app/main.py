@@ -98,6 +98,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.accepted_keys,
     )
     app.state.refresh_lifetime = timedelta(days=settings.refresh_token_expire_days)
+    app.state.session_lifetime = timedelta(days=settings.session_expire_days)
     app.state.refresh_key = settings.stable_key_for("refresh tokens")
     app.state.relying_party = RelyingParty.at(settings.public_url)
     app.state.mfa_key = settings.stable_key_for("one-time codes")

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     refresh_token_expire_days: Annotated[
         int, Field(ge=1, le=365, description="Life of an unused refresh token, in days.")
     ] = 30
+    session_expire_days: Annotated[
+        int, Field(ge=1, le=3650, description="Life of a session, however often it is refreshed, in days.")
+    ] = 90
     bcrypt_cost: Annotated[
         int, Field(ge=4, le=16, description="log2 of the rounds of a password hash. Below 10 only for tests.")
     ] = 12

@@ -1,7 +1,7 @@
 """`POST /auth/refresh`: rotation, repeated where an answer was lost, ended where a token was stolen."""
 
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import jwt
 import psycopg
@@ -122,6 +122,21 @@ def test_each_rotation_begins_another_30_days(clinic: Clinic, owner: psycopg.Con
     successor = refresh(clinic.paul).json()["refresh_token"]
     turn_back(owner, successor, "expires_at", timedelta(days=29))
     assert refresh(clinic.paul, successor).status_code == 200
+
+
+def test_session_ends_after_90_days_however_often_it_is_refreshed(clinic: Clinic, owner: psycopg.Connection) -> None:
+    session_of_paul = [clinic.id, clinic.paul.id]
+    owner.execute(
+        "UPDATE sessions SET created_at = now() - interval '89 days' WHERE clinic_id = %s AND user_id = %s",
+        session_of_paul,
+    )
+    last = refresh(clinic.paul).json()["refresh_token"]
+    [session] = clinic.paul.gets("/auth/sessions", expect=200).json()["items"]
+    left = datetime.fromisoformat(session["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < left <= timedelta(days=1, minutes=1)
+    turn_back(owner, last, "expires_at", timedelta(days=1))
+    assert_invalid(refresh(clinic.paul, last))
+    clinic.paul.logs_in()
 
 
 def test_token_of_another_clinic_is_nothing_here(clinic: Clinic, elsewhere: Clinic) -> None:

@@ -15,6 +15,7 @@ from app.identity.users.models import clinics, users
 
 _CLINIC_ID = bindparam("clinic_id", type_=Integer)
 _LIFETIME = bindparam("lifetime", type_=INTERVAL)
+_SESSION_LIFETIME = bindparam("session_lifetime", type_=INTERVAL)
 _HASH = bindparam("token_hash", type_=LargeBinary)
 
 
@@ -87,7 +88,10 @@ def _rotate() -> Statement[UUID]:
                 used.c.clinic_id,
                 bindparam("successor_hash", type_=LargeBinary).label("token_hash"),
                 used.c.session_id,
-                func.now() + _LIFETIME,
+                # The session's last token ends with it.
+                func.least(func.now() + _LIFETIME, sessions.c.created_at + _SESSION_LIFETIME),
+            ).select_from(
+                used.join(sessions, and_(sessions.c.clinic_id == used.c.clinic_id, sessions.c.id == used.c.session_id))
             ),
         )
         .returning(tokens.c.session_id)

@@ -75,13 +75,18 @@ async def refresh(
     """Trade a refresh token for the next pair.
 
     A token is good once. Whose answer was lost may repeat within 30 seconds and gets the same successor; any other
-    second use ends the session.
+    second use ends the session. However often it is refreshed, a session has an end; then log in again.
     """
     token = RefreshToken.parse(body.refresh_token)
     if token is None:
         raise InvalidToken
     admission = await service.refresh(
-        db, token, key=key, refresh_lifetime=_refresh_lifetime(request), request_id=request_id
+        db,
+        token,
+        key=key,
+        refresh_lifetime=_refresh_lifetime(request),
+        session_lifetime=request.app.state.session_lifetime,
+        request_id=request_id,
     )
     return _tokens(tokens, admission)
 

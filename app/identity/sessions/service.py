@@ -126,9 +126,15 @@ async def open_session(
 
 
 async def refresh(
-    db: Database, token: RefreshToken, *, key: bytes, refresh_lifetime: timedelta, request_id: str
+    db: Database,
+    token: RefreshToken,
+    *,
+    key: bytes,
+    refresh_lifetime: timedelta,
+    session_lifetime: timedelta,
+    request_id: str,
 ) -> Admission:
-    """The session goes on with the token's successor. Raises `InvalidToken`.
+    """The session goes on with the token's successor, which ends with it at the latest. Raises `InvalidToken`.
 
     1. Lock the family, so that everybody who presents one of its tokens is served one after the other.
     2. Read the token as it is now, and decide.
@@ -154,6 +160,7 @@ async def refresh(
                 token_hash=token.hash,
                 successor_hash=successor.hash,
                 lifetime=refresh_lifetime,
+                session_lifetime=session_lifetime,
                 audit_id=uuid7(),
                 request_id=request_id,
                 **who,
