@@ -22,7 +22,7 @@ BODY_BYTES_MAX = 64 * 1024
 LENGTH_DIGITS_MAX = 18
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}", flags=re.ASCII)
 # An API answer is never a page: nothing in it may load, run or be framed.
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+API_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 # A crowd that was turned away comes back over so many seconds.
 RETRY_AFTER_S_MAX = 3
 RawHeaders = Iterable[tuple[bytes, bytes]]
