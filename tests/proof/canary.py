@@ -22,6 +22,7 @@ from tests.proof.figures import Figure, Scenario, at_least, none, told
 
 SUITE_SECONDS_MAX = 3_600
 SUITE = "suite"
+FILES_AT_ONCE = 1_000
 
 
 def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
@@ -97,11 +98,15 @@ def _found(texts: set[str], paths: Iterable[Path]) -> set[tuple[Path, str]]:
     with tempfile.NamedTemporaryFile() as listed:
         listed.write(b"\n".join(patterns))
         listed.flush()
-        found = set[tuple[Path, str]]()
-        for path in paths:
-            grep = ["grep", "--text", "--only-matching", "--fixed-strings", f"--file={listed.name}", str(path)]
-            hits = subprocess.run(grep, stdout=subprocess.PIPE, env={"LC_ALL": "C"}, check=False).stdout
-            found |= {(path, patterns[hit]) for hit in set(hits.splitlines()) if hit in patterns}
+        grep = ["grep", "--text", "--only-matching", "--with-filename", "--null", "--fixed-strings"]
+        found, rest = set[tuple[Path, str]](), [str(path) for path in paths]
+        while batch := rest[:FILES_AT_ONCE]:
+            del rest[:FILES_AT_ONCE]
+            command = [*grep, f"--file={listed.name}", *batch]
+            hits = subprocess.run(command, stdout=subprocess.PIPE, env={"LC_ALL": "C"}, check=False).stdout
+            for hit in set(hits.splitlines()):
+                place, _, text = hit.partition(b"\0")
+                found.add((Path(os.fsdecode(place)), patterns[text]))
         return found
 
 

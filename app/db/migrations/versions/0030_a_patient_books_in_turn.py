@@ -11,49 +11,26 @@ down_revision = "0029_text_is_sealed"
 branch_labels = None
 depends_on = None
 
-FUNCTION = """
-CREATE OR REPLACE FUNCTION refuse_hoarding() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    ahead_max integer := coalesce(nullif(current_setting('telemed.bookings_ahead_max', true), ''), '0');
-    day_max integer := coalesce(nullif(current_setting('telemed.bookings_a_day_max', true), ''), '0');
-    ahead integer;
-    in_a_day integer;
+UPGRADE = """
+CREATE FUNCTION wait_for_turn() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    {before}
-    IF ahead_max = 0 THEN
-        RETURN NEW;
-    END IF;
-    {after}
-    -- What was booked within a day began after that day did: one range of an index has both.
-    SELECT count(*) FILTER (WHERE status = 'scheduled' AND starts_at > now()),
-           count(*) FILTER (WHERE created_at > now() - interval '1 day')
-        INTO ahead, in_a_day
-        FROM consultations
-        WHERE clinic_id = NEW.clinic_id AND patient_id = NEW.patient_id AND starts_at > now() - interval '1 day';
-    IF ahead {reached} ahead_max OR (day_max > 0 AND in_a_day {reached} day_max) THEN
-        RAISE EXCEPTION 'the patient has booked too much'
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'tr_consultations_not_hoarded', TABLE = 'consultations';
-    END IF;
+    PERFORM pg_advisory_xact_lock(NEW.clinic_id, hashtext(NEW.patient_id::text));
     RETURN NEW;
 END
 $$;
-DROP TRIGGER tr_consultations_not_hoarded ON consultations;
-CREATE TRIGGER tr_consultations_not_hoarded {when} INSERT ON consultations
-    FOR EACH ROW EXECUTE FUNCTION refuse_hoarding();
+CREATE TRIGGER tr_consultations_in_turn BEFORE INSERT ON consultations
+    FOR EACH ROW EXECUTE FUNCTION wait_for_turn();
 """
-LOCK = "PERFORM pg_advisory_xact_lock(NEW.clinic_id, hashtext(NEW.patient_id::text));"
+
+DOWNGRADE = """
+DROP TRIGGER tr_consultations_in_turn ON consultations;
+DROP FUNCTION wait_for_turn;
+"""
 
 
 def upgrade() -> None:
-    run(_function(before=LOCK, after="", reached=">=", when="BEFORE"))
+    run(UPGRADE)
 
 
 def downgrade() -> None:
-    run(_function(before="", after=LOCK, reached=">", when="AFTER"))
-
-
-def _function(**parts: str) -> str:
-    text = FUNCTION
-    for name, part in parts.items():
-        text = text.replace(f"{{{name}}}", part)
-    return text
+    run(DOWNGRADE)
