@@ -3,13 +3,14 @@
 `python -m pytest -p tests.proof.canaries`, with a folder in TELEMED_CANARIES.
 """
 
+import atexit
 import json
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from starlette.testclient import TestClient
 
 from app.observability import logs
@@ -34,14 +35,6 @@ def pytest_configure() -> None:
     _log_everything(Path(folder) / f"logs.{worker}")
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """What libraries print, and what a test's own processes do."""
-    folder, worker = os.environ.get(FOLDER), os.environ.get("PYTEST_XDIST_WORKER", "main")
-    if folder is not None:
-        with (Path(folder) / f"logs.{worker}").open("a", errors="replace") as file:
-            file.write(report.capstdout + report.capstderr)
-
-
 def _note_requests(path: Path) -> None:
     request = TestClient.request
 
@@ -55,23 +48,39 @@ def _note_requests(path: Path) -> None:
 
 def _log_everything(path: Path) -> None:
     configure, msg = logs.configure, logs._Lines.msg
+    # What libraries say goes this way.
+    libraries = logging.FileHandler(path)
 
     def writing(self: Any, line: str) -> None:
         with path.open("a") as file:
             file.write(line + "\n")
         msg(self, line)
 
-    logs._Lines.msg = writing  # type: ignore[method-assign]
-    logs.configure = lambda _level: configure("debug")
+    def configured(_level: str) -> None:
+        configure("debug")
+        root = logging.getLogger()
+        libraries.setFormatter(root.handlers[0].formatter)
+        root.addHandler(libraries)
+
+    for level, method in list(vars(logs._Lines).items()):
+        if method is msg:
+            setattr(logs._Lines, level, writing)
+    logs.configure = configured
+    atexit.register(libraries.close)
 
 
 def _texts(body: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of a body under the names that hold something of a person."""
+    """The texts of a body, by the names that hold something of a person."""
     if isinstance(body, dict):
         for key, value in body.items():
             yield from _texts(value, str(key))
     elif isinstance(body, list):
         for value in body:
             yield from _texts(value, name)
-    elif isinstance(body, str) and name in KINDS and len(body) >= LENGTH_MIN and body.isprintable():
-        yield KINDS[name], body
+    elif isinstance(body, str) and name in KINDS and _is_canary(body):
+        yield name, body
+
+
+def _is_canary(text: str) -> bool:
+    """Whether it can only have come from here: `password` is somebody's, and a part of an address as well."""
+    return len(text) >= LENGTH_MIN and text.isprintable() and not (text.isalpha() and text.islower())

@@ -18,7 +18,7 @@ import psycopg
 from app.db import embedded
 from app.db.embedded import installation
 from tests.proof import canaries
-from tests.proof.figures import Figure, Scenario, at_least, none, told
+from tests.proof.figures import Figure, Scenario, at_least, exactly, none, told
 
 SUITE_SECONDS_MAX = 3_600
 SUITE = "suite"
@@ -31,8 +31,10 @@ def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
         base = Path(folder)
         ended = _suite(base, tests)
         noted = [json.loads(line) for path in base.glob("canaries.*") for line in path.read_text().splitlines()]
-        clinical = {text for kind, text in noted if kind == canaries.CLINICAL}
-        personal = {text for kind, text in noted if kind == canaries.PERSONAL}
+        clinical, personal = (
+            {text for name, text in noted if canaries.KINDS[name] == kind}
+            for kind in (canaries.CLINICAL, canaries.PERSONAL)
+        )
         # A word that is also a name or a specialty says nothing of where it was found.
         clinical -= personal
         logs = [*base.glob("logs.*"), *base.rglob("*.log"), *base.rglob("*.log.1")]
@@ -47,6 +49,7 @@ def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
             print(f"     {where.relative_to(base)}: {text!r}")
         return [
             none("tests that failed", ended),
+            exactly("fields with a canary", len({name for name, _ in noted}), len(canaries.KINDS)),
             at_least("clinical canaries", len(clinical), canaries_min),
             at_least("personal canaries", len(personal), canaries_min),
             told("logs searched, MB", _megabytes(logs)),
@@ -58,7 +61,7 @@ def run(*, tests: list[str], canaries_min: int) -> list[Figure]:
             told("dumps searched, MB", _megabytes(dumps)),
             none("clinical canaries in dumps", len(dumped)),
             # The search finds what is there: names are not encrypted.
-            at_least("personal canaries in the dumps", len(_found(personal, dumps)), canaries_min // 2),
+            at_least("personal canaries in the dumps", len(_found(personal, dumps)), canaries_min),
         ]
 
 
@@ -124,6 +127,14 @@ def _megabytes(paths: Iterable[Path]) -> float:
 CANARY = Scenario(
     "canary",
     run,
-    short={"tests": ["tests/prescription", "tests/breakglass", "tests/observability"], "canaries_min": 10},
-    full={"tests": ["tests"], "canaries_min": 200},
+    short={
+        "tests": [
+            "tests/prescription",
+            "tests/breakglass",
+            "tests/observability",
+            "tests/identity/test_post_auth_password.py",
+        ],
+        "canaries_min": 8,
+    },
+    full={"tests": ["tests"], "canaries_min": 25},
 )
