@@ -96,6 +96,7 @@ class Session:
     def __init__(self, connection: _Connection, asker: Asker) -> None:
         self._connection = connection
         self._asker = asker
+        self._is_told = False
 
     async def one(self, statement: Statement[Row], **values: object) -> Row | None:
         """The first row, or `None`."""
@@ -117,12 +118,21 @@ class Session:
         """The number of rows that were touched."""
         return (await self._run(statement, values)).rowcount
 
+    async def tell(self) -> None:
+        """Say for the rest of the transaction who asks.
+
+        By itself: after a pipeline PostgreSQL gets one message more, after which 15 and 16 no longer end a transaction
+        that nobody goes on with (`idle_in_transaction_session_timeout`).
+        """
+        await self._connection.execute(TELL.text, TELL.bind(self._asker.values()), prepare=True)
+        self._is_told = True
+
     async def _run(self, statement: Statement[Any], values: dict[str, object]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
         context.count_statement()
         # Plain tuples: a row factory of psycopg's would cost a call of Python's for each row.
         cursor = self._connection.cursor(row_factory=rows.tuple_row)
         with self._connection.answers_in_time():
-            if not statement.is_personal:
+            if self._is_told or not statement.is_personal:
                 return await cursor.execute(statement.text, statement.bind(values), prepare=True)
             # One flight, and one transaction: PostgreSQL knows who asks, and forgets it with the answer.
             async with self._connection.pipeline():
@@ -235,6 +245,7 @@ class Database:
             # BEGIN, COMMIT and ROLLBACK wait for an answer as well.
             with connection.answers_in_time():
                 async with connection.transaction():
+                    await session.tell()
                     yield session
 
     async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
