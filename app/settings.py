@@ -270,6 +270,9 @@ class Settings(BaseSettings):
             value = getattr(self, name)
             if value or name == "secret_key":
                 _check_strength(name.upper(), value)
+        if self.field_keys and not _listed(self.field_keys):
+            # Another secret in its place would seal what this one was meant for.
+            raise ValueError("FIELD_KEYS names no secret; put one before the comma, or unset it")
         for name, listed in (("SECRET_KEYS_ACCEPTED", self.accepted_keys), ("FIELD_KEYS", _listed(self.field_keys))):
             for value in listed:
                 _check_strength(name, value)

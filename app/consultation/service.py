@@ -9,6 +9,7 @@ from app.consultation import sql
 from app.consultation.errors import InvalidTransition, TooLate
 from app.consultation.rules import CANCELLED, COMPLETED, SCHEDULED, Consultation, may_change
 from app.db.database import Database
+from app.db.statement import Statement
 from app.encryption.rules import CANCELLATION, KeyRing, Sealed, Writing
 from app.identity.rules import Principal
 from app.kit.errors import Forbidden, NotFound
@@ -35,8 +36,19 @@ async def change_status(
     it leaves is a condition of the update. Raises `NotFound`, `Forbidden`, `InvalidTransition`, `TooLate`.
     """
     if may_change(actor.role, before=SCHEDULED, after=status):
-        changed = await _change(
-            db, ring, consultation_id, status=status, reason=reason, actor=actor, request_id=request_id
+        statement, texts = _transition(
+            ring, _cancellation(actor.clinic_id, consultation_id), status=status, reason=reason
+        )
+        changed = await db.one(
+            statement,
+            **texts,
+            clinic_id=actor.clinic_id,
+            id=consultation_id,
+            actor_id=actor.user_id,
+            actor_role=actor.role,
+            audit_id=uuid7(),
+            event_id=uuid7(),
+            request_id=request_id,
         )
         if changed is not None:
             return _opened(ring, actor.clinic_id, changed)
@@ -162,27 +174,11 @@ def _cancellation(clinic_id: int, consultation_id: UUID) -> Writing:
     return Writing(CANCELLATION, clinic_id, consultation_id)
 
 
-async def _change(
-    db: Database,
-    ring: KeyRing,
-    consultation_id: UUID,
-    *,
-    status: str,
-    reason: str | None,
-    actor: Principal,
-    request_id: str,
-) -> sql.Kept | None:
-    values = {
-        "clinic_id": actor.clinic_id,
-        "id": consultation_id,
-        "actor_id": actor.user_id,
-        "actor_role": actor.role,
-        "audit_id": uuid7(),
-        "event_id": uuid7(),
-        "request_id": request_id,
-    }
+def _transition(
+    ring: KeyRing, writing: Writing, *, status: str, reason: str | None
+) -> tuple[Statement[sql.Kept], dict[str, bytes | None]]:
+    """The guarded update that leads to `status`, and the text that goes with it."""
     if status == COMPLETED:
-        return await db.one(sql.COMPLETE, **values)
+        return sql.COMPLETE, {}
     assert status == CANCELLED, "the table of transitions has two ways out"
-    sealed = ring.seal(_cancellation(actor.clinic_id, consultation_id), cancel_reason=reason)
-    return await db.one(sql.CANCEL, **sealed, **values)
+    return sql.CANCEL, ring.seal(writing, cancel_reason=reason)

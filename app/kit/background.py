@@ -1,10 +1,11 @@
 """Work that goes on beside the requests until it is told to end."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import suppress
 
 
-class Background:
+class Background(ABC):
     """Who has one task, that looks at `is_stopping` in each of its rounds: its method `_work_forever`."""
 
     def __init__(self) -> None:
@@ -24,5 +25,6 @@ class Background:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    @abstractmethod
     async def _work_forever(self) -> None:
-        raise NotImplementedError
+        """The rounds."""

@@ -38,6 +38,12 @@ WRONG = {
         "SECRET_KEYS_ACCEPTED",
         "32 bytes",
     ),
+    "short field key": (
+        {"DATABASE_URL": URL, "SECRET_KEY": SECRET_KEY, "FIELD_KEYS": f"{SECRET_KEY[::-1]},x"},
+        "FIELD_KEYS",
+        "32 bytes",
+    ),
+    "field keys without one": ({"SECRET_KEY": SECRET_KEY, "FIELD_KEYS": " , "}, "FIELD_KEYS", "names no secret"),
     "another database": ({"DATABASE_URL": "mysql://a@b/c", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
     "a file as database": ({"DATABASE_URL": "sqlite:///x", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
     "a host as database": ({"DATABASE_URL": "db:5432", "SECRET_KEY": SECRET_KEY}, "DATABASE_URL", "postgresql://"),
