@@ -53,6 +53,8 @@ def check_path(request: Request, path_fields: Sequence[Any]) -> None:
 
 def check_query(request: Request, *, takes_query: bool) -> None:
     """Raises `Invalid` for a parameter that is given twice, or to an address that takes none."""
+    if not request.scope["query_string"]:
+        return
     times = Counter(name for name, _ in request.query_params.multi_items())
     wrong = sorted(name for name in times if not takes_query or times[name] > 1)
     if wrong:

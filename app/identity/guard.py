@@ -14,10 +14,13 @@ from typing import Annotated, Any, TypeVar, cast
 from fastapi import Depends, Request, Response
 from fastapi.params import Form
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
 from app.http import documents, problems, query, strict
+from app.http.handled import handled
 from app.identity.errors import SecondFactorRequired
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
@@ -106,6 +109,13 @@ class GuardedRoute(APIRoute):
         super().__init__(path, endpoint, **options)
         # `$` also matches before a line feed at the end: `/doctors/%0A` would be the list of doctors.
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
+        self._beginning = path.partition("{")[0]
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route. Most are for another one, which its first letters tell."""
+        if not scope.get("root_path") and not scope["path"].startswith(self._beginning):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler behind the gate."""
@@ -133,10 +143,9 @@ class GuardedRoute(APIRoute):
         return guarded
 
     def _handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own, which takes the query as it was read; the OpenAPI document still tells how it is declared."""
+        """FastAPI's own, which is left with what we do not look up ourselves."""
         declared = self.dependant
-        if query.model_of(declared):
-            self.dependant = query.read_already(declared)
+        self.dependant = handled(declared)
         try:
             return super().get_route_handler()
         finally:
