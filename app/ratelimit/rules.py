@@ -12,7 +12,8 @@ _IPV6_NETWORK_BITS = 64
 UNKNOWN_NETWORK = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+# One is the same as another only if it is that one: it is a part of the key of each count.
+@dataclass(frozen=True, slots=True, eq=False)
 class Limit:
     """So many requests a minute. `is_shared_at_once`: other replicas hear of the first one, not of the many."""
 
