@@ -7,28 +7,27 @@ which a connection sits idle inside a transaction (docs/decisions/0001).
 
 import asyncio
 import functools
-import os
 import random
-import socket
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
-from itertools import starmap
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import psycopg
 import psycopg_pool
-from psycopg import rows
 
-from app.db.asker import TELL, Asker, all_of, present
+from app.db import session as sessions
+from app.db.asker import SYSTEM, Asker, all_of, present
 from app.db.errors import ConnectionLost, is_connection_lost, is_out_of_order, is_retryable, translated
+from app.db.flight import Answer
 from app.db.joined import Joined
+from app.db.reads import Read, Reads
+from app.db.session import Connection, Runner, Session, personal
 from app.db.statement import LOCK_TIMEOUT, Statement, Together
 from app.kit.errors import Unavailable
 from app.observability import context, logs
 
 Row = TypeVar("Row")
-Result = TypeVar("Result")
 
 LOCK_TIMEOUT_MS = 2_000
 # Calls that share a statement share its waiting: behind a lock that is not given back at once, each goes alone.
@@ -38,8 +37,6 @@ JOINED_MAX = 1_000
 STATEMENT_TIMEOUT_MS = 5_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 3
-# The server ends a statement after 5 s; past that only a dead wire keeps us waiting.
-ANSWER_TIMEOUT_S = 8
 # When we have given up. A wire that dies between a statement and its end leaves a session that waits for us with its
 # locks in hand, and none of the limits above is counted then.
 TRANSACTION_TIMEOUT_MS = 8_000
@@ -66,82 +63,23 @@ _KNOWS_TRANSACTION_TIMEOUT = 170_000
 _log = logs.logger("db")
 
 
-class _Connection(psycopg.AsyncConnection[Any]):
-    """A connection that remembers a warning which makes the outcome of a COMMIT unknown."""
+class _Pool(psycopg_pool.AsyncConnectionPool[Connection]):
+    """Gives the connection that was used last: its PostgreSQL process has everything at hand.
 
-    outcome_is_unknown = False
+    psycopg's takes them in turns. What 16 processes keep at hand together, a core's cache cannot hold: a tenth of
+    PostgreSQL's time.
+    """
 
-    @contextmanager
-    def answers_in_time(self) -> Iterator[None]:
-        """Who waits in this block for longer than `ANSWER_TIMEOUT_S` learns that the connection is lost."""
-        alarm = asyncio.get_running_loop().call_later(ANSWER_TIMEOUT_S, self.cut)
-        try:
-            yield
-        finally:
-            alarm.cancel()
-
-    def cut(self) -> None:
-        """End the wire under whoever waits for an answer, who then learns that the connection is lost.
-
-        psycopg would ask the server to stop the statement, which may undo what it was about to acknowledge, and wait
-        for that up to 10 s more.
-        """
-        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as wire:
-            wire.shutdown(socket.SHUT_RDWR)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._pool = _Stack()
 
 
-class Session:
-    """Runs statements on one connection."""
-
-    def __init__(self, connection: _Connection, asker: Asker) -> None:
-        self._connection = connection
-        self._asker = asker
-        self._is_told = False
-
-    async def one(self, statement: Statement[Row], **values: object) -> Row | None:
-        """The first row, or `None`."""
-        row = await (await self._run(statement, values)).fetchone()
-        return None if row is None else statement.row(*row)
-
-    async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
-        """All rows, in the statement's order."""
-        return list(starmap(statement.row, await (await self._run(statement, values)).fetchall()))
-
-    async def placed(self, statement: Statement[Row], values: dict[str, object]) -> Mapping[int, list[Row]]:
-        """The rows of a statement for several calls, by their call's place."""
-        found: defaultdict[int, list[Row]] = defaultdict(list)
-        for place, *row in await (await self._run(statement, values)).fetchall():
-            found[place].append(statement.row(*row))
-        return found
-
-    async def execute(self, statement: Statement[Any], **values: object) -> int:
-        """The number of rows that were touched."""
-        return (await self._run(statement, values)).rowcount
-
-    async def tell(self) -> None:
-        """Say for the rest of the transaction who asks.
-
-        By itself: after a pipeline PostgreSQL gets one message more, after which 15 and 16 no longer end a transaction
-        that nobody goes on with (`idle_in_transaction_session_timeout`).
-        """
-        await self._connection.execute(TELL.text, TELL.bind(self._asker.values()), prepare=True)
-        self._is_told = True
-
-    async def _run(self, statement: Statement[Any], values: dict[str, object]) -> psycopg.AsyncCursor[tuple[Any, ...]]:
-        context.count_statement()
-        # Plain tuples: a row factory of psycopg's would cost a call of Python's for each row.
-        cursor = self._connection.cursor(row_factory=rows.tuple_row)
-        with self._connection.answers_in_time():
-            if self._is_told or not statement.is_personal:
-                return await cursor.execute(statement.text, statement.bind(values), prepare=True)
-            # One flight, and one transaction: PostgreSQL knows who asks, and forgets it with the answer.
-            async with self._connection.pipeline():
-                telling = self._connection.cursor(row_factory=rows.tuple_row)
-                await telling.execute(TELL.text, TELL.bind(self._asker.values()), prepare=True)
-                return await cursor.execute(statement.text, statement.bind(values), prepare=True)
+class _Stack(deque[Connection]):
+    popleft = deque.pop
 
 
-class Database:
+class Database(Runner):
     """A pool of connections that work under the application's role.
 
     `told` are settings of every session, for what the database itself decides by: `telemed.bookings_ahead_max`.
@@ -149,19 +87,20 @@ class Database:
 
     def __init__(self, url: str, *, app_role: str, pool_max: int, told: Mapping[str, int] | None = None) -> None:
         self._joined: dict[tuple[object, ...], Joined[Any]] = {}
+        self._reads = Reads(self._read_together)
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
         self._told_at = float("-inf")
-        self._pool = psycopg_pool.AsyncConnectionPool(
+        self._pool = _Pool(
             url,
-            connection_class=_Connection,
+            connection_class=Connection,
             kwargs={
                 "autocommit": True,
                 "connect_timeout": CONNECT_TIMEOUT_S,
                 "options": _session_options(app_role, told or {}),
                 "application_name": "telemed",
-                "tcp_user_timeout": ANSWER_TIMEOUT_S * 1000,
+                "tcp_user_timeout": sessions.ANSWER_TIMEOUT_S * 1000,
             },
             min_size=1,
             max_size=pool_max,
@@ -190,17 +129,30 @@ class Database:
         if statement.together is not None:
             found = await self._joined_call(statement, statement.together, values)
             return found[0] if found else None
-        return await self._attempt(statement, lambda session: session.one(statement, **values))
+        return await super().one(statement, **values)
 
     async def many(self, statement: Statement[Row], **values: object) -> list[Row]:
         """All rows, in the statement's order. Raises, and shares the statement, as `one` does."""
         if statement.together is not None:
             return await self._joined_call(statement, statement.together, values)
-        return await self._attempt(statement, lambda session: session.many(statement, **values))
+        return await super().many(statement, **values)
 
-    async def execute(self, statement: Statement[Any], **values: object) -> int:
-        """The number of rows that were touched. Raises as `one` does."""
-        return await self._attempt(statement, lambda session: session.execute(statement, **values))
+    async def run(self, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
+        """What the statement finds or touches. Raises as `one` does."""
+        if statement.is_write:
+            # A client that hangs up must not cancel a write: psycopg would ask PostgreSQL to stop it, and a COMMIT that
+            # is stopped while it waits for a standby is kept here and lost at failover.
+            return await asyncio.shield(asyncio.ensure_future(self._write(present(), statement, values)))
+        asker = present()
+        try:
+            answer = await self._reads.answer(asker, statement, values)
+            if answer is None:
+                return await self._read_alone(asker, statement, values)
+        except ConnectionLost:
+            # Reading twice is harmless, and the first connection may have been dead for hours.
+            return await self._read_alone(asker, statement, values)
+        context.count_statement()
+        return answer
 
     async def _joined_call(self, statement: Statement[Row], together: Together, values: dict[str, object]) -> list[Row]:
         context.count_statement()
@@ -229,46 +181,40 @@ class Database:
         if LOCK_TIMEOUT in statement.parameters:
             values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
-        async def work(session: Session) -> Mapping[int, list[Any]]:
-            return await session.placed(statement, values)
-
-        if is_alone:
-            return await (self._attempt_write(work, asker) if statement.is_write else self._attempt_read(work, asker))
-        async with self._session(asker) as session:
-            return await work(session)
+        if not is_alone:
+            async with self._session(asker) as session:
+                answer = await session.run(statement, values)
+        elif statement.is_write:
+            answer = await self._write(asker, statement, values)
+        else:
+            answer = await self._read_alone(asker, statement, values)
+        found: defaultdict[int, list[Any]] = defaultdict(list)
+        for place, *row in answer.rows:
+            found[place].append(statement.row(*row))
+        return found
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Several statements that all hold or none; committed when the block ends."""
-        async with self._session(present()) as session:
-            connection = session._connection  # noqa: SLF001 - one pair
-            # BEGIN, COMMIT and ROLLBACK wait for an answer as well.
-            with connection.answers_in_time():
-                async with connection.transaction():
-                    await session.tell()
-                    yield session
+        async with self._session(present()) as session, session.transaction():
+            yield session
 
-    async def _attempt(self, statement: Statement[Any], work: Callable[[Session], Awaitable[Result]]) -> Result:
-        if not statement.is_write:
-            return await self._attempt_read(work, present())
-        # A client that hangs up must not cancel a write: psycopg would ask PostgreSQL to stop it, and a COMMIT that
-        # is stopped while it waits for a standby is kept here and lost at failover.
-        return await asyncio.shield(asyncio.ensure_future(self._attempt_write(work, present())))
+    async def _read_together(self, reads: Sequence[Read]) -> list[Answer | Exception]:
+        async with self._session(SYSTEM) as session:
+            outcomes = await session.each([personal(read.asker, read.statement, read.values) for read in reads])
+            return [
+                await self._noted(outcome) if isinstance(outcome, psycopg.Error) else outcome for outcome in outcomes
+            ]
 
-    async def _attempt_read(self, work: Callable[[Session], Awaitable[Result]], asker: Asker) -> Result:
-        try:
-            async with self._session(asker) as session:
-                return await work(session)
-        except ConnectionLost:
-            # Reading twice is harmless, and the first connection may have been dead for hours.
-            async with self._session(asker) as session:
-                return await work(session)
+    async def _read_alone(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
+        async with self._session(asker) as session:
+            return await session.run(statement, values)
 
-    async def _attempt_write(self, work: Callable[[Session], Awaitable[Result]], asker: Asker) -> Result:
+    async def _write(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         for tries_left in reversed(range(TRIES_MAX)):
             try:
                 async with self._session(asker) as session:
-                    return await work(session)
+                    return await session.run(statement, values)
             except Unavailable as error:
                 cause = error.__cause__
                 if not (tries_left and isinstance(cause, psycopg.Error) and is_retryable(cause)):
@@ -286,18 +232,22 @@ class Database:
                 await connection.close()
                 raise ConnectionLost
         except psycopg.Error as error:
-            if is_connection_lost(error):
-                await self._replace_connections()
-            if is_out_of_order(error):
-                self._tell_out_of_order(error)
-            raised = translated(error)
-            if raised is error:
-                raise
-            raise raised from error
+            raise await self._noted(error)  # noqa: B904 - it has its cause
         finally:
             await self._pool.putconn(connection)
 
-    async def _connection(self) -> _Connection:
+    async def _noted(self, error: psycopg.Error) -> Exception:
+        """The house's exception, once we have done about it what is to be done."""
+        if is_connection_lost(error):
+            await self._replace_connections()
+        if is_out_of_order(error):
+            self._tell_out_of_order(error)
+        raised = translated(error)
+        if raised is not error:
+            raised.__cause__ = error
+        return raised
+
+    async def _connection(self) -> Connection:
         """One of the pool, for as long as the queue for them moves. Raises `Unavailable`."""
         give_up_at = asyncio.get_running_loop().time() + QUEUE_S
         while True:
@@ -363,7 +313,7 @@ def _session_options(app_role: str, told: Mapping[str, int]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
-async def _configure(connection: _Connection) -> None:
+async def _configure(connection: Connection) -> None:
     def note(diagnostic: psycopg.errors.Diagnostic) -> None:
         # PostgreSQL kept the COMMIT here but did not wait for the standby: a failover may still lose it.
         if diagnostic.sqlstate == _SYNC_REPLICATION_CANCELED and diagnostic.severity_nonlocalized == "WARNING":

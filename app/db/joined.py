@@ -70,7 +70,7 @@ class Joined(Generic[Row]):
 
     def _start(self) -> None:
         while self._waiting and len(self._together) < AT_ONCE:
-            task = _spawn(self._work_together(self._take()), self._together)
+            task = spawn(self._work_together(self._take()), self._together)
             task.add_done_callback(lambda _: self._start())
 
     def _take(self) -> list[_Call[Row]]:
@@ -101,7 +101,7 @@ class Joined(Generic[Row]):
                 return
             self._most = max(1, self._most // 2)
             for call in calls:
-                _spawn(self._work_alone(call), self._alone)
+                spawn(self._work_alone(call), self._alone)
         else:
             self._most = min(CALLS_MAX, self._most + 1)
             for place, call in enumerate(calls, start=1):
@@ -116,8 +116,8 @@ class Joined(Generic[Row]):
             _settle(call, rows.get(1, []))
 
 
-def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
-    # A context of its own: it works for several requests, so it is none of them.
+def spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
+    """Start `work` with a context of its own: it works for several requests, so it is none of them."""
     task = asyncio.get_running_loop().create_task(work, context=Context())
     tasks.add(task)
     task.add_done_callback(tasks.discard)

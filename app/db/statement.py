@@ -5,13 +5,16 @@ when they are imported and keep them as constants.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import (
     ARRAY,
     CTE,
     ColumnElement,
+    DateTime,
     Executable,
     Integer,
     Subquery,
@@ -28,7 +31,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.types import Text, TypeEngine
+from sqlalchemy.types import Text, TypeEngine, Uuid
 
 from app.db.schema import PERSONAL
 
@@ -39,6 +42,9 @@ CLINIC = "clinic_id"
 PLACE = "place"
 # Set inside a statement for several calls that write.
 LOCK_TIMEOUT = "lock_timeout"
+# Types whose values need no quotes in an array.
+_PLAIN = (Integer, Uuid, DateTime)
+_PLACE_OF_VALUE = re.compile(r"%\((\w+)\)s")
 _DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
@@ -55,7 +61,10 @@ class Together:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Statement(Generic[Row]):
-    """SQL text with `%(name)s` places, what makes a row of its columns, and what is done to values before they go."""
+    """SQL text with `%(name)s` places, what makes a row of its columns, and what is done to values before they go.
+
+    `numbered` is the same text with `$1` places, for the values named in `order`.
+    """
 
     name: str
     text: str
@@ -69,6 +78,14 @@ class Statement(Generic[Row]):
     is_personal: bool = True
     # `None` if it is for one call at a time.
     together: "Together | None" = None
+    numbered: bytes = dataclasses.field(init=False)
+    order: tuple[str, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        order = tuple(dict.fromkeys(_PLACE_OF_VALUE.findall(self.text)))
+        numbered = _PLACE_OF_VALUE.sub(lambda place: f"${order.index(place[1]) + 1}", self.text).replace("%%", "%")
+        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "numbered", numbered.encode())
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values in the form that the driver takes. A missing or unknown name is a bug."""
@@ -101,11 +118,7 @@ def compiled(
     if together is not None:
         columns = columns[1:]
     binds = {result.bind_names[bind]: bind for bind in result.bind_names}
-    processors = {
-        name: process
-        for name, bind in binds.items()
-        if (process := bind.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)) is not None
-    }
+    processors = {name: process for name, bind in binds.items() if (process := _processor(bind.type)) is not None}
     return Statement(
         name=name,
         text=str(result),
@@ -118,6 +131,28 @@ def compiled(
         is_personal=_is_personal(query) if is_personal is None else is_personal,
         together=together,
     )
+
+
+def _processor(kind: TypeEngine[Any]) -> Callable[[Any], Any] | None:
+    """What is done to a value of this type before the driver gets it."""
+    if isinstance(kind, ARRAY) and isinstance(kind.item_type, _PLAIN):
+        return _array
+    process: Callable[[Any], Any] | None = kind.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+    return process
+
+
+def _array(items: Sequence[object] | None) -> str | None:
+    """An array as PostgreSQL spells it, for a place with a cast.
+
+    psycopg looks at every list anew to find out what is in it: a tenth of what a search costs us.
+    """
+    if items is None:
+        return None
+    return "{" + ",".join(["NULL" if item is None else _spelt(item) for item in items]) + "}"
+
+
+def _spelt(item: object) -> str:
+    return item.isoformat() if isinstance(item, datetime) else str(item)
 
 
 def _is_personal(query: ClauseElement) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Text, func, literal, select, true
 
-from app.db.database import Database, Session
+from app.db.database import Database
+from app.db.session import Session
 from app.db.statement import Statement, compiled
 
 Row = TypeVar("Row")

@@ -8,7 +8,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 
 from app import worker
-from app.db import database
+from app.db import database, session
 from app.db.database import Database
 from app.main import create_app
 from tests.conftest import settings_for
@@ -35,7 +35,7 @@ def impatient() -> Iterator[None]:
         patch.setattr(database, "STATEMENT_TIMEOUT_MS", STATEMENT_MS)
         patch.setattr(database, "IDLE_IN_TRANSACTION_TIMEOUT_MS", IDLE_MS)
         patch.setattr(database, "LOCK_TIMEOUT_MS", LOCK_MS)
-        patch.setattr(database, "ANSWER_TIMEOUT_S", ANSWER_S)
+        patch.setattr(session, "ANSWER_TIMEOUT_S", ANSWER_S)
         patch.setattr(database, "TRANSACTION_TIMEOUT_MS", ANSWER_S * 1000)
         yield
 

@@ -18,7 +18,7 @@ from typing import Any
 from app import main as application
 from app import worker
 from app.cli import serve
-from app.db import database
+from app.db import database, session
 from app.http import edge
 from app.identity.revocations import sql as revocations
 from app.observability import context
@@ -43,21 +43,21 @@ class Doom:
 
     def hang_over(self) -> None:
         """Before and after each statement, COMMIT, and each part of an answer."""
-        run, transaction, send = database.Session._run, database.Database.transaction, edge._Answer.send
+        run, transaction, send = session.Session.run, database.Database.transaction, edge._Answer.send
         doom = self
 
-        async def doomed_run(session: Any, statement: Any, values: Any) -> Any:
+        async def doomed_run(runner: Any, statement: Any, values: Any) -> Any:
             if statement.name in OF_THE_HOUSE:
-                return await run(session, statement, values)
+                return await run(runner, statement, values)
             doom.passes(f"before {statement.name}")
-            found = await run(session, statement, values)
+            found = await run(runner, statement, values)
             doom.passes(f"after {statement.name}")
             return found
 
         @asynccontextmanager
         async def doomed_transaction(db: Any) -> AsyncIterator[Any]:
-            async with transaction(db) as session:
-                yield session
+            async with transaction(db) as opened:
+                yield opened
                 doom.passes("before COMMIT")
             doom.passes("after COMMIT")
 
@@ -72,7 +72,7 @@ class Doom:
             if is_ours:
                 doom.passes(f"after the answer's {part}")
 
-        database.Session._run = doomed_run  # type: ignore[method-assign]
+        session.Session.run = doomed_run  # type: ignore[method-assign]
         database.Database.transaction = doomed_transaction  # type: ignore[method-assign]
         edge._Answer.send = doomed_send  # type: ignore[method-assign]
 

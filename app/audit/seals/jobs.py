@@ -7,7 +7,8 @@ from app.audit.seals import sql
 from app.audit.seals.rules import START, Seal, instant, microseconds, of_one_month, sealed
 from app.audit.seals.sql import Mark
 from app.db import turns
-from app.db.database import Database, Session
+from app.db.database import Database
+from app.db.session import Session
 from app.kit.errors import Unavailable
 from app.kit.signing import Signer
 

@@ -1,0 +1,139 @@
+"""Reads of one moment share a flight; whoever reads sees no difference."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from app.db.asker import Asker
+from app.db.database import Database
+from app.db.errors import ConnectionLost
+from app.db.reads import TOGETHER_MAX
+from app.db.statement import Statement
+from app.kit.errors import Unavailable
+from app.observability import context
+from app.observability.context import RequestContext
+
+
+def asked(text: str, *parameters: str, is_personal: bool = False) -> Statement[Any]:
+    return Statement(
+        "asked", text, lambda *row: row, (), frozenset(parameters), {}, {}, is_write=False, is_personal=is_personal
+    )
+
+
+PROCESS = asked("SELECT pg_backend_pid()")
+WHO = asked("SELECT current_setting('telemed.actors'), pg_backend_pid()", is_personal=True)
+DIVIDED = asked("SELECT 10 / %(by)s::int", "by")
+ECHO = asked("SELECT %(text)s::text", "text")
+HANGS_UP = asked("SELECT pg_terminate_backend(pg_backend_pid(), 1000)")
+
+
+def with_database(url: str, use: Callable[[Database], Awaitable[None]], *, pool_max: int = 4) -> None:
+    async def opened() -> None:
+        db = Database(url, app_role="telemed_owner", pool_max=pool_max)
+        await db.open()
+        try:
+            await use(db)
+        finally:
+            await db.close()
+
+    asyncio.run(opened())
+
+
+async def outcomes(*reads: Awaitable[Any]) -> list[Any]:
+    return list(await asyncio.gather(*reads, return_exceptions=True))
+
+
+async def as_patient(db: Database, patient: UUID) -> Any:
+    context.enter(RequestContext("a-request", clinic_id=1, actor_id=patient, actor_role="patient"))
+    return await db.one(WHO)
+
+
+def test_each_is_asked_on_behalf_of_its_own_asker(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        patients = [uuid4() for _ in range(TOGETHER_MAX)]
+        found = await outcomes(*(as_patient(db, patient) for patient in patients))
+        assert [actors for actors, _ in found] == [
+            Asker("patient", "1", frozenset({str(patient)})).values()["asker_actors"] for patient in patients
+        ]
+        assert len({process for _, process in found}) == 1, "in one flight"
+
+    with_database(database_url, use)
+
+
+def test_more_than_a_flight_holds_are_two(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        await outcomes(*(db.one(asked("SELECT pg_sleep(0.1)")) for _ in range(TOGETHER_MAX + 1)))
+        found = await outcomes(*(db.one(PROCESS) for _ in range(TOGETHER_MAX + 1)))
+        assert len(set(found)) == 2
+
+    with_database(database_url, use)
+
+
+def test_what_fails_fails_alone(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        found = await outcomes(*(db.one(DIVIDED, by=by) for by in (1, 0, 2, 0)), db.many(DIVIDED, by=5))
+        assert [found[0], found[2], found[4]] == [(10,), (5,), [(2,)]]
+        assert all(isinstance(found[place], psycopg.errors.DivisionByZero) for place in (1, 3))
+
+    with_database(database_url, use)
+
+
+def test_what_cannot_be_sent_keeps_nobody_from_being_read(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        good, bad, other = await outcomes(*(db.one(ECHO, text=text) for text in ("a", "a\0b", "b")))
+        assert (good, other) == (("a",), ("b",))
+        assert isinstance(bad, psycopg.DataError)
+
+    with_database(database_url, use)
+
+
+def test_who_is_behind_a_lost_connection_is_read_again(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        before, lost, behind = await outcomes(db.one(DIVIDED, by=1), db.one(HANGS_UP), db.one(DIVIDED, by=2))
+        assert (before, behind) == ((10,), (5,))
+        assert isinstance(lost, ConnectionLost)
+
+    with_database(database_url, use)
+
+
+def test_without_a_database_all_hear_it() -> None:
+    async def use(db: Database) -> None:
+        for found in await outcomes(*(db.one(DIVIDED, by=by) for by in (1, 2))):
+            assert isinstance(found, Unavailable)
+
+    with_database("postgresql://nobody@localhost:1/nowhere", use)
+
+
+def test_the_connection_that_was_used_last_is_used_next(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        # As many at a time as the pool holds, so that it has them all.
+        at_once = await outcomes(*(db.execute(_sleeping(number)) for number in range(4)))
+        assert at_once == [1] * 4
+        assert len({await db.one(PROCESS) for _ in range(12)}) == 1
+
+    with_database(database_url, use)
+
+
+def _sleeping(number: int) -> Statement[Any]:
+    return Statement(
+        f"sleeping_{number}", "SELECT pg_sleep(0.1)", int, (), frozenset(), {}, {}, is_write=True, is_personal=False
+    )
+
+
+def test_a_client_that_leaves_takes_nobody_along(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        leaving = asyncio.create_task(db.one(asked("SELECT pg_sleep(0.2)")))
+        staying = asyncio.create_task(db.one(DIVIDED, by=2))
+        # Both are on their way.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert await staying == (5,)
+
+    with_database(database_url, use)
