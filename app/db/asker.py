@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
-from sqlalchemy import bindparam, func, literal, select, true
+from sqlalchemy import bindparam, func, select, true
 
 from app.db.schema import Text
-from app.db.statement import compiled
+from app.db.statement import compiled, constant
 from app.observability import context
 
 
@@ -64,7 +64,7 @@ TELL = compiled(
     "tell_asker",
     select(
         *(
-            func.set_config(literal(f"telemed.{name}", Text), bindparam(f"asker_{name}", type_=Text), true())
+            func.set_config(constant(f"telemed.{name}"), bindparam(f"asker_{name}", type_=Text), true())
             for name in ("role", "clinic", "actors")
         )
     ),

@@ -42,13 +42,14 @@ class AccessTokens:
     algorithm: str
     lifetime: timedelta
     accepted: tuple[str, ...] = ()
-    # By the id that stands in a token's header.
-    _keys: dict[str, str] = field(default_factory=dict)
+    # By the id that stands in a token's header; the last one is ours. A JWK, because PyJWT looks at a plain secret anew
+    # for each token, whether it is a certificate by mistake.
+    _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
     # By digest: who it was made for, and until when. What ends a token earlier is asked elsewhere, each time.
     _known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._keys.update((_key_id(secret), secret) for secret in (*self.accepted, self.secret_key))
+        self._keys.update((_key_id(secret), self._jwk(secret)) for secret in (*self.accepted, self.secret_key))
 
     def issue(self, principal: Principal, *, now: datetime) -> str:
         """A token that says who `principal` is until `now + lifetime`."""
@@ -89,18 +90,27 @@ class AccessTokens:
 
     def _verified(self, token: str) -> tuple[Principal, float]:
         try:
+            *_, key_id = self._keys
+            if len(self._keys) > 1:
+                # One without an id was made by a release before this one.
+                key_id = jwt.get_unverified_header(token).get("kid", key_id)
             decoded = jwt.decode_complete(
                 token,
-                # One without an id was made by a release before this one.
-                self._keys[jwt.get_unverified_header(token).get("kid", _key_id(self.secret_key))],
+                self._keys[key_id],
                 algorithms=[self.algorithm],
                 audience=AUDIENCE,
                 issuer=ISSUER,
                 options={"require": _REQUIRED, "strict_aud": True, "verify_iat": False},
             )
+            if decoded["header"].get("kid", key_id) != key_id:
+                raise Unauthenticated
             return _principal(decoded["header"], decoded["payload"]), float(decoded["payload"]["exp"])
         except (jwt.PyJWTError, KeyError, ValueError, TypeError) as error:
             raise Unauthenticated from error
+
+    def _jwk(self, secret: str) -> jwt.PyJWK:
+        spelt = base64.urlsafe_b64encode(secret.encode()).decode()
+        return jwt.PyJWK.from_dict({"kty": "oct", "k": spelt, "alg": self.algorithm})
 
 
 def _key_id(secret: str) -> str:
