@@ -112,6 +112,9 @@ class Wire:
                 else:
                     answers[-1] += told
         except psycopg.OperationalError as error:
+            # A transaction is committed by its Sync: what was answered before is not yet. But PostgreSQL may have said
+            # why it hung up.
+            answers[-1] = [answer for answer in answers[-1] if answer.status == pq.ExecStatus.FATAL_ERROR]
             return answers, error
         finally:
             with suppress(psycopg.OperationalError):
@@ -134,6 +137,10 @@ class Wire:
                     return error_from_result(result, self._connection.info.encoding)
                 if is_prepared:
                     self._names[call.text, call.types] = call.name
+        late = next(answers, None)
+        if late is not None and late.status == pq.ExecStatus.FATAL_ERROR:
+            # The COMMIT failed.
+            return error_from_result(late, self._connection.info.encoding)
         assert result is not None, "a transaction has a statement"
         self._adapted.set_pgresult(result)
         return Answer(self._adapted.load_rows(0, result.ntuples, tuple), result.command_tuples or 0)

@@ -135,6 +135,19 @@ def test_past_the_limit_all_that_was_prepared_is_forgotten(database_url: str, mo
     over_a_wire(database_url, use)
 
 
+def test_what_fails_at_its_commit_has_failed(database_url: str) -> None:
+    async def use(connection: psycopg.AsyncConnection[Any], wire: Wire) -> None:
+        await connection.execute("CREATE TEMPORARY TABLE parents (id int PRIMARY KEY)")
+        await connection.execute(
+            "CREATE TEMPORARY TABLE children (id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
+        )
+        for _again in range(2):
+            with pytest.raises(errors.ForeignKeyViolation):
+                await wire.fly((asked("INSERT INTO children VALUES (1)"), {}))
+
+    over_a_wire(database_url, use)
+
+
 def test_whoever_is_hung_up_on_hears_why(database_url: str) -> None:
     async def use(connection: psycopg.AsyncConnection[Any], wire: Wire) -> None:
         with pytest.raises(errors.AdminShutdown):
