@@ -119,6 +119,7 @@ class Database(Runner):
         """Close every connection, once what is on its way has arrived."""
         for joined in self._joined.values():
             await joined.close()
+        await self._reads.close()
         await self._pool.close()
 
     async def one(self, statement: Statement[Row], **values: object) -> Row | None:

@@ -26,7 +26,6 @@ PREPARED_MAX = 400
 
 _FORGET = b"DEALLOCATE ALL"
 
-
 # A statement and its values.
 Asked = tuple[Statement[Any], Mapping[str, Any]]
 
@@ -107,6 +106,8 @@ class Wire:
             yield from generators.send(pgconn)
             while len(answers) <= len(transactions):
                 told = yield from generators.fetch_many(pgconn)
+                if not told:
+                    raise psycopg.OperationalError("no answer, and no end of them")
                 if told[0].status == pq.ExecStatus.PIPELINE_SYNC:
                     answers.append([])
                 else:

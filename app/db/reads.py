@@ -51,6 +51,11 @@ class Reads:
         self._waiting.append(read)
         return await read.future
 
+    async def close(self) -> None:
+        """Wait for what is on its way."""
+        while self._flying:
+            await asyncio.wait(self._flying)
+
     def _start(self) -> None:
         if len(self._waiting) == 1:
             # It goes by itself, without a task for company that there is not.

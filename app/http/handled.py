@@ -21,7 +21,7 @@ _REQUEST = "request"
 def handled(route: Dependant) -> Dependant:
     """The same route without the dependencies that need nothing but the request, and without its query model."""
     endpoint = route.call
-    assert endpoint is not None, "a route has an endpoint"
+    assert inspect.iscoroutinefunction(endpoint), "endpoints are async: a plain function would cost a thread hop"
     looked_up = {one.name: look_up for one in route.dependencies if one.name and (look_up := _look_up(one))}
     query_name = route.query_params[0].name if query.model_of(route) else None
     passes_request = route.request_param_name

@@ -42,13 +42,16 @@ class AccessTokens:
     algorithm: str
     lifetime: timedelta
     accepted: tuple[str, ...] = ()
-    # By the id that stands in a token's header; the last one is ours. A JWK, because PyJWT looks at a plain secret anew
-    # for each token, whether it is a certificate by mistake.
+    # By the id that stands in a token's header. As JWKs: PyJWT looks at a plain secret anew for each token, whether it is
+    # a certificate by mistake.
     _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
     # By digest: who it was made for, and until when. What ends a token earlier is asked elsewhere, each time.
     _known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
 
+    _own_key_id: str = field(init=False)
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_own_key_id", _key_id(self.secret_key))
         self._keys.update((_key_id(secret), self._jwk(secret)) for secret in (*self.accepted, self.secret_key))
 
     def issue(self, principal: Principal, *, now: datetime) -> str:
@@ -69,7 +72,7 @@ class AccessTokens:
         with warnings.catch_warnings():
             # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
             warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-            headers = {"typ": TYPE, "kid": _key_id(self.secret_key)}
+            headers = {"typ": TYPE, "kid": self._own_key_id}
             return jwt.encode(claims, self.secret_key, algorithm=self.algorithm, headers=headers)
 
     def read(self, token: str) -> Principal:
@@ -90,7 +93,7 @@ class AccessTokens:
 
     def _verified(self, token: str) -> tuple[Principal, float]:
         try:
-            *_, key_id = self._keys
+            key_id = self._own_key_id
             if len(self._keys) > 1:
                 # One without an id was made by a release before this one.
                 key_id = jwt.get_unverified_header(token).get("kid", key_id)

@@ -4,11 +4,16 @@ import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
+import jwt
 import pytest
 from starlette.testclient import TestClient
 
 from app.db import embedded
+from app.identity.rules import Principal
+from app.identity.tokens import AccessTokens
 from app.main import create_app
 from tests.cast import Clinic, Person, found_clinic
 from tests.conftest import SECRET_KEY, cloned, settings_for
@@ -70,3 +75,11 @@ def test_without_a_pepper_the_old_secret_becomes_it(url: str) -> None:
     with server(url, OLD, "", pepper="") as first, server(url, NEW, OLD, pepper=OLD) as second:
         clinic = found_clinic(first)
         at(second, clinic.amara).logs_in().gets("/users/me", expect=200)
+
+
+def test_token_without_a_key_id_is_of_the_signing_key_wherever_that_is_listed() -> None:
+    tokens = AccessTokens(OLD, "HS256", timedelta(minutes=1), (OLD, NEW))
+    principal = Principal(1, uuid4(), "patient", uuid4(), 1)
+    claims = jwt.decode(tokens.issue(principal, now=datetime.now(UTC)), options={"verify_signature": False})
+    of_an_older_release = jwt.encode(claims, OLD, algorithm="HS256", headers={"typ": "at+jwt"})
+    assert tokens.read(of_an_older_release) == principal
