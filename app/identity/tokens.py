@@ -42,8 +42,8 @@ class AccessTokens:
     algorithm: str
     lifetime: timedelta
     accepted: tuple[str, ...] = ()
-    # By the id that stands in a token's header. As JWKs: PyJWT looks at a plain secret anew for each token, whether it is
-    # a certificate by mistake.
+    # By the id that stands in a token's header. As JWKs: PyJWT looks at a plain secret anew each time, whether it is a
+    # certificate by mistake.
     _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
     # By digest: who it was made for, and until when. What ends a token earlier is asked elsewhere, each time.
     _known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
