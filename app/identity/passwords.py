@@ -13,6 +13,7 @@ from typing import TypeVar
 import bcrypt
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from app.identity import crypt
 from app.kit.errors import DomainError, Kind, Unavailable
 from app.observability.process import give_way
 
@@ -49,12 +50,12 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """The hash to store. Raises `Unavailable` when too many wait."""
         salt = bcrypt.gensalt(self._cost)
-        return await self._run(lambda: bcrypt.hashpw(self._prepared(password), salt).decode())
+        return await self._run(lambda: crypt.hashed(self._prepared(password), salt).decode())
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether `password` made `stored`; without one, `False` after the same time. Raises `Unavailable`."""
-        known = stored or _dummy_hash(self._cost)
-        is_right = await self._run(lambda: bcrypt.checkpw(self._prepared(password), known.encode()))
+        known = (stored or _dummy_hash(self._cost)).encode()
+        is_right = await self._run(lambda: hmac.compare_digest(crypt.hashed(self._prepared(password), known), known))
         return is_right and stored is not None
 
     def close(self) -> None:
