@@ -75,8 +75,7 @@ class Edge:
             if answer.status is None:
                 await problems.response(InternalError())(scope, receive, answer.send)
         finally:
-            _log.info(
-                "request",
+            logs.access(
                 method=request.method,
                 route=_route(scope),
                 status=answer.status,

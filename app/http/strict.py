@@ -43,10 +43,11 @@ async def check_media_type(request: Request, expected: str) -> None:
         raise UnsupportedMediaType
 
 
-def check_path(request: Request, path_fields: Sequence[Any]) -> None:
-    """Raises `NotFound` for an id that cannot be one."""
+def read_path(request: Request, path_fields: Sequence[Any]) -> None:
+    """Read what stands in the path. Raises `NotFound` for an id that cannot be one."""
+    request.state.path = values = {}
     for field in path_fields:
-        _, errors = field.validate(request.path_params.get(field.alias), {}, loc=("path", field.alias))
+        values[field.name], errors = field.validate(request.path_params.get(field.alias), {}, loc=("path", field.alias))
         if errors:
             raise NotFound
 

@@ -20,7 +20,7 @@ from starlette.types import Scope
 from app.audit.clauses import DENIED
 from app.audit.service import record_event
 from app.http import documents, problems, query, strict
-from app.http.handled import handled
+from app.http.handled import handled, served, without_body
 from app.identity.errors import SecondFactorRequired
 from app.identity.rules import Permission, Principal, may
 from app.kit.errors import (
@@ -110,6 +110,8 @@ class GuardedRoute(APIRoute):
         # `$` also matches before a line feed at the end: `/doctors/%0A` would be the list of doctors.
         self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
         self._beginning = path.partition("{")[0]
+        if self.body_field is None:
+            self.app = served(self.get_route_handler())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this route. Most are for another one, which its first letters tell."""
@@ -122,10 +124,11 @@ class GuardedRoute(APIRoute):
         gate = gate_of(self.endpoint)
         read = self._reader(gate)
         handler = self._handler()
+        takes_body = self.body_field is not None
 
         async def guarded(received: Request) -> Response:
             # One request object throughout: a body can be received only once.
-            request = strict.StrictRequest(received.scope, received.receive)
+            request = strict.StrictRequest(received.scope, received.receive) if takes_body else received
             principal = await _admit(request, gate.permission) if gate.permission else None
             try:
                 if principal and gate.permission and not may(principal.role, gate.permission):
@@ -143,7 +146,9 @@ class GuardedRoute(APIRoute):
         return guarded
 
     def _handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's own, which is left with what we do not look up ourselves."""
+        """Ours; of a route with a body FastAPI's, which is left with what we do not look up ourselves."""
+        if self.body_field is None:
+            return without_body(self)
         declared = self.dependant
         self.dependant = handled(declared)
         try:
@@ -163,7 +168,7 @@ class GuardedRoute(APIRoute):
                 await strict.check_media_type(request, media_type)
             if gate.check_headers:
                 gate.check_headers(request)
-            strict.check_path(request, path_fields)
+            strict.read_path(request, path_fields)
             strict.check_query(request, takes_query=takes_query)
             if query_model:
                 query.read(request, query_model)

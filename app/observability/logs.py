@@ -5,6 +5,8 @@ import sys
 import traceback
 from collections.abc import MutableMapping
 from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -46,6 +48,7 @@ def configure(level: str) -> None:
     access = logging.getLogger("uvicorn.access")
     access.handlers.clear()
     access.propagate = False
+    lines, number = _Lines(handler), logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
@@ -54,10 +57,11 @@ def configure(level: str) -> None:
             _exception_without_message,
             structlog.processors.JSONRenderer(serializer=_json),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: _Lines(handler),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
+    _access.lines = lines if number <= logging.INFO else None
 
 
 class _Lines:
@@ -74,6 +78,31 @@ class _Lines:
     debug = info = warning = error = critical = exception = msg
 
 
+@dataclass(slots=True)
+class _AccessLog:
+    lines: _Lines | None = None
+
+
+_access = _AccessLog()
+
+
+def access(*, method: str, route: str, status: int | None, duration_ms: float, statements: int) -> None:
+    """Write the line that each request leaves: as `info("request", …)` does, in a third of its time."""
+    if _access.lines is None:
+        return
+    event: Event = {
+        "event": "request",
+        "level": "info",
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "method": method,
+        "route": route,
+        "status": status,
+        "duration_ms": duration_ms,
+        "statements": statements,
+    }
+    _access.lines.msg(_json(_who(None, "", event)))
+
+
 def _json(event: Event, **_: object) -> str:
     return to_json(event, fallback=repr).decode()
 
@@ -82,6 +111,7 @@ def silence() -> None:
     """Write nothing: a command tells its user in a sentence what a server would log."""
     logging.getLogger().handlers[:] = [logging.NullHandler()]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    _access.lines = None
 
 
 def logger(name: str) -> structlog.typing.FilteringBoundLogger:

@@ -6,20 +6,19 @@ from typing import Any
 
 import psycopg
 import pytest
-import structlog
 
 from app.observability import logs
 from tests.cast import Clinic, Person, iso, some_time, tomorrow
+from tests.written import Written
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @pytest.fixture
-def log_lines() -> Iterator[list[Any]]:
+def written() -> Iterator[Written]:
     """What the application logs during a test."""
     logs.configure("info")
-    with structlog.testing.capture_logs() as lines:
-        yield lines
+    yield Written()
     logs.configure("warning")
 
 
@@ -210,13 +209,13 @@ def test_cursor_of_another_filter_or_caller_is_400_invalid_cursor(clinic: Clinic
     assert {(refusal.status_code, refusal.json()["code"]) for refusal in refusals} == {(400, "invalid_cursor")}
 
 
-def test_one_statement_finds_them_however_many_they_are(clinic: Clinic, log_lines: list[Any]) -> None:
+def test_one_statement_finds_them_however_many_they_are(clinic: Clinic, written: Written) -> None:
     for number in range(3):
         for doctor in (clinic.dora, clinic.dev):
             doctor.offers(tomorrow() + number * HOUR)
-    log_lines.clear()
+    written.forget()
     assert len(find(clinic.paul)) == 6
-    [statements] = [line["statements"] for line in log_lines if line.get("route") == "/availability/"]
+    [statements] = [line["statements"] for line in written.lines("request") if line["route"] == "/availability/"]
     assert statements == 1
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import structlog
 from httpx2 import Response
 
 from app.db import embedded
@@ -16,6 +15,7 @@ from tests.conftest import apart
 from tests.contract import document
 from tests.laws.catalog import routes
 from tests.prescription.test_post_prescriptions import held_consultation
+from tests.written import Written
 
 # The application asks for void tokens whenever it likes, whoever calls. On whose behalf a statement runs travels with
 # it, in the same flight and the same transaction.
@@ -35,18 +35,18 @@ class Counter:
 
     clinic: Clinic
     superuser: psycopg.Connection[Any]
-    log_lines: list[Any]
+    written: Written
 
     def statements_of(self, person: Person, method: str, path: str, **request: Any) -> tuple[int, Response]:
         """How many statements the application's role ran for one request."""
         assert person.token
         document(self.clinic.client)
-        self.log_lines.clear()
+        self.written.forget()
         self.superuser.execute("SELECT pg_stat_statements_reset(dbid => oid) FROM pg_database")
         answer = person.sends(method, path, **request)
         row = self.superuser.execute(COUNTED).fetchone()
         assert row is not None
-        [told] = [line["statements"] for line in self.log_lines if line["event"] == "request"]
+        [told] = [line["statements"] for line in self.written.lines("request")]
         assert told == row[0], "the access log tells what PostgreSQL counted"
         return row[0], answer
 
@@ -56,10 +56,9 @@ def counter(postgres: embedded.Attachment) -> Iterator[Counter]:
     with (
         apart(postgres, "counted", log_level="info") as (clinic, superuser_url),
         psycopg.connect(superuser_url, autocommit=True) as superuser,
-        structlog.testing.capture_logs() as log_lines,
     ):
         superuser.execute("CREATE EXTENSION pg_stat_statements")
-        yield Counter(clinic, superuser, log_lines)
+        yield Counter(clinic, superuser, Written())
     logs.configure("warning")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from app.main import create_app
 from app.observability import logs
 from tests.cast import Clinic, Person, found_clinic, fresh_key, prescription_for
 from tests.conftest import settings_for
+from tests.written import Written
 
 CANARY = "canary"
 PASSWORD = f"{CANARY}-plum-tractor"
@@ -26,21 +26,6 @@ ACCESS_FIELDS = {
     *("event", "level", "timestamp", "request_id", "method", "route", "status", "duration_ms", "statements"),
     *("actor_id", "clinic_id"),
 }
-
-
-class Written:
-    """The lines that the application has written."""
-
-    def __init__(self, stream: io.StringIO) -> None:
-        self.stream = stream
-
-    @property
-    def text(self) -> str:
-        return self.stream.getvalue()
-
-    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if event in (None, line["event"])]
 
 
 @pytest.fixture
@@ -53,11 +38,7 @@ def talkative(database_url: str) -> Iterator[TestClient]:
 
 @pytest.fixture
 def written(talkative: TestClient) -> Written:
-    stream = io.StringIO()
-    handler = logging.getLogger().handlers[0]
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(stream)
-    return Written(stream)
+    return Written()
 
 
 @pytest.fixture
