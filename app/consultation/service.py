@@ -11,7 +11,7 @@ from app.consultation.rules import CANCELLED, COMPLETED, SCHEDULED, Consultation
 from app.db.database import Database
 from app.db.statement import Statement
 from app.encryption.rules import CANCELLATION, KeyRing, Sealed, Writing
-from app.identity.rules import Principal
+from app.identity.rules import PATIENT, Principal
 from app.kit.errors import Forbidden, NotFound
 from app.kit.ids import uuid7, uuids7
 
@@ -76,15 +76,13 @@ async def read_consultation(
 
     Raises `NotFound` for every other.
     """
-    found = await db.one(
-        sql.READ_CONSULTATION,
-        clinic_id=actor.clinic_id,
-        id=consultation_id,
-        actor_id=actor.user_id,
-        actor_role=actor.role,
-        audit_id=uuid7(),
-        request_id=request_id,
-    )
+    which = {"clinic_id": actor.clinic_id, "id": consultation_id}
+    who = {"actor_id": actor.user_id, "actor_role": actor.role}
+    if actor.role == PATIENT:
+        # Nothing to record: a patient can only be its patient.
+        found = await db.one(sql.CONSULTATION, **which, **who)
+    else:
+        found = await db.one(sql.READ_CONSULTATION, **which, **who, audit_id=uuid7(), request_id=request_id)
     if found is None:
         raise NotFound
     return _opened(ring, actor.clinic_id, found)

@@ -101,7 +101,8 @@ class Wire:
                 for call in calls:
                     if call.is_new:
                         pgconn.send_prepare(call.name, call.text, call.types)
-                    pgconn.send_query_prepared(call.name, call.values, call.formats)
+                    # Binary: neither PostgreSQL nor we spell and read a time or an id, of which a page has 150.
+                    pgconn.send_query_prepared(call.name, call.values, call.formats, pq.Format.BINARY)
                 pgconn.pipeline_sync()
             yield from generators.send(pgconn)
             while len(answers) <= len(transactions):

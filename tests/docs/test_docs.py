@@ -186,4 +186,4 @@ def test_log_lines_listed_are_those_that_the_code_writes() -> None:
         for sentence in re.findall(r'_log\.(?:debug|info|warning|error|exception)\(\s*"([^"]+)"', source.read_text())
     }
     listed = {row.strip("`") for row in rows(section(LOGGING, "Other lines")) if row.startswith("`")}
-    assert listed - {"event"} | {"request"} == written
+    assert listed - {"event"} == written

@@ -86,7 +86,8 @@ def bounds(result: DayResult) -> list[Bound]:
 def _day(bench: Bench, server: Running, factor: int) -> Day:
     bench.tell(f"day: {factor}× for {bench.scale.day_s:.0f} s")
     per_second = BOOKINGS_A_DAY / SECONDS_A_DAY / BOOKINGS_SHARE * factor
-    schedule = mixture.arrivals(mixture.anything, bench.traffic, per_second=per_second, seconds=bench.scale.day_s)
+    # Made before the run: it would take a thirtieth of a core from the server.
+    schedule = list(mixture.arrivals(mixture.anything, bench.traffic, per_second=per_second, seconds=bench.scale.day_s))
     with Generator(server.port, connections=CONNECTIONS, crowded=CROWDED) as generator:
         before = usage(bench.cluster, server)
         run = generator.open_loop(schedule, seconds=bench.scale.day_s)
