@@ -26,7 +26,7 @@ TRANSITIONS: dict[tuple[str, str], frozenset[str]] = {
 CANCELS_ONLY_BEFORE_START = frozenset({"patient"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Consultation:
     """A doctor and a patient, at a time. Times are aware, in UTC, half-open `[starts_at, ends_at)`."""
 

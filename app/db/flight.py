@@ -30,7 +30,7 @@ _FORGET = b"DEALLOCATE ALL"
 Asked = tuple[Statement[Any], Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What the last statement of a transaction found, and how many rows it touched."""
 
@@ -38,7 +38,7 @@ class Answer:
     rowcount: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
     """One statement on its way; it is prepared first if it is new to the connection."""
 

@@ -26,6 +26,7 @@ API_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 # A crowd that was turned away comes back over so many seconds.
 RETRY_AFTER_S_MAX = 3
 RawHeaders = Iterable[tuple[bytes, bytes]]
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _log = logs.logger("http")
 
 
@@ -61,6 +62,9 @@ class Edge:
         context.enter(request)
         answer = _Answer(send, request.request_id)
         try:
+            if not _has_body(scope["headers"]):
+                await self._app(scope, receive, answer.send)
+                return
             limit = self._body_limits.get(scope["path"], BODY_BYTES_MAX)
             body = await _read_body(scope, receive, limit)
             if body is None:
@@ -101,6 +105,11 @@ class _Answer:
             given.extend(ALWAYS)
             given.extend(pair for pair in UNLESS_GIVEN if pair[0] not in names)
         await self._send(message)
+
+
+def _has_body(headers: RawHeaders) -> bool:
+    """Whether a request has one, as HTTP/1.1 tells (RFC 9112, section 6.3)."""
+    return any(name in _FRAMING for name, _ in headers)
 
 
 async def _read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:

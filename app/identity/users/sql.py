@@ -49,7 +49,7 @@ def _first(value: UUID) -> UUID:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Doctor:
     """A doctor as everybody in the clinic sees them."""
 
