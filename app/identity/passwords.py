@@ -1,4 +1,4 @@
-"""Password hashes: bcrypt over a keyed pre-hash, computed in a small pool (docs/decisions/0005)."""
+"""Password hashes: bcrypt over a keyed pre-hash, computed one at a time beside the process (docs/decisions/0005)."""
 
 import asyncio
 import base64
@@ -13,9 +13,8 @@ from typing import TypeVar
 import bcrypt
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
-from app.identity import crypt
+from app.identity.hasher import Hasher, HasherFailed
 from app.kit.errors import DomainError, Kind, Unavailable
-from app.observability.process import give_way
 
 Result = TypeVar("Result")
 
@@ -27,6 +26,9 @@ THREADS = 1
 WAIT_S_MAX = 10.0
 # What a hash takes until one has been measured; the newest counts for a fifth.
 HASH_S_GUESS, NEWEST_SHARE = 0.3, 0.2
+# While more logins are turned away than let in, they get only what nobody else wants: on a day that is merely full
+# nobody would get in so, and in a storm as many do.
+STORM_SHARE, NEWEST_LOGIN_SHARE = 0.5, 0.05
 
 
 class PasswordTooWeak(DomainError):
@@ -43,39 +45,50 @@ class Passwords:
     def __init__(self, *, pepper: bytes, cost: int) -> None:
         self._pepper = pepper
         self._cost = cost
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt", initializer=give_way)
+        self._hasher, self._hasher_in_storms = Hasher(), Hasher(entirely=True)
+        # Of the newest logins, how many were turned away.
+        self._turned_away = 0.0
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
         self._waiting = 0
         self._hash_s = HASH_S_GUESS
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises `Unavailable` when too many wait."""
         salt = bcrypt.gensalt(self._cost)
-        return await self._run(lambda: crypt.hashed(self._prepared(password), salt).decode())
+        return await self._run(lambda: self._hashed(password, salt).decode())
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether `password` made `stored`; without one, `False` after the same time. Raises `Unavailable`."""
         known = (stored or _dummy_hash(self._cost)).encode()
-        is_right = await self._run(lambda: hmac.compare_digest(crypt.hashed(self._prepared(password), known), known))
+        is_right = await self._run(lambda: hmac.compare_digest(self._hashed(password, known), known))
         return is_right and stored is not None
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._hasher.close()
+        self._hasher_in_storms.close()
 
-    def _prepared(self, password: str) -> bytes:
+    def _hashed(self, password: str, setting: bytes) -> bytes:
         # bcrypt reads 72 bytes and stops at NUL; 64 characters of base64 carry all of a password of any length.
-        return base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
+        prepared = base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
+        hasher = self._hasher_in_storms if self._turned_away > STORM_SHARE else self._hasher
+        return hasher.hashed(prepared, setting)
 
     def check_wait(self) -> None:
         """Raises `Unavailable` when so many wait that one more would wait too long."""
         if self._waiting * self._hash_s / THREADS > WAIT_S_MAX:
+            self._turned_away += (1 - self._turned_away) * NEWEST_LOGIN_SHARE
             raise Unavailable("Too many people are logging in. Try again in a few seconds.")
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         self.check_wait()
+        self._turned_away -= self._turned_away * NEWEST_LOGIN_SHARE
         self._waiting += 1
         try:
             result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, _timed, work)
+        except HasherFailed as error:
+            raise Unavailable from error
         finally:
             self._waiting -= 1
         self._hash_s += (seconds - self._hash_s) * NEWEST_SHARE

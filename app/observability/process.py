@@ -38,8 +38,8 @@ def collect_garbage_seldom() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def give_way() -> None:
-    """Let the calling thread have the last half of the cores, each only when nobody else wants it much.
+def give_way(*, entirely: bool = False) -> None:
+    """Let the calling thread have the last half of the cores, each only when nobody else wants it much, or at all.
 
     The first half is free for whoever waits for an answer, however many processes have something heavy to do; and the
     kernel need not move the thread out of somebody's way, which it does too late.
@@ -48,5 +48,7 @@ def give_way() -> None:
         # On Linux a thread has a niceness and a set of cores of its own.
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, BACKGROUND_NICENESS)
+        if entirely:
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
         cores = sorted(os.sched_getaffinity(thread))
         os.sched_setaffinity(thread, cores[len(cores) // 2 :])

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from fastapi import APIRouter
 
-from app.identity import crypt, rules
+from app.identity import rules
 from app.identity.guard import GuardedRoute, Pace, gate_of
+from app.identity.hasher import Hasher
 from app.identity.passwords import LENGTH_MAX
 from tests.authz.needs import NEEDS
 from tests.cast import PASSWORD, Clinic, fresh_key, iso, prescription_for, some_time
@@ -182,8 +183,13 @@ def test_cve_2026_43914_vaultwarden_a_door_without_a_limit() -> None:
 
 def test_cve_2026_25050_vendure_an_early_return(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[bytes] = []
-    compute = crypt.hashed
-    monkeypatch.setattr(crypt, "hashed", lambda password, stored: checked.append(stored) or compute(password, stored))
+    hashed = Hasher.hashed
+
+    def noted(self: Hasher, password: bytes, setting: bytes) -> bytes:
+        checked.append(setting)
+        return hashed(self, password, setting)
+
+    monkeypatch.setattr(Hasher, "hashed", noted)
     known = clinic.paul.email
     checked.clear()
     assert _guess(clinic, known) == _guess(clinic, "nobody-here@clinic.test") == 401
