@@ -16,12 +16,13 @@ from typing import BinaryIO
 from app.identity import crypt
 from app.observability.process import give_way
 
+_ENTIRELY = "--entirely"
+# With these a hash begins: its function, its cost and its salt.
+_SETTING_BYTES = 29
+
 
 class HasherFailed(Exception):
-    """The process ended before it answered."""
-
-
-_ENTIRELY = "--entirely"
+    """The process ended before it answered, or could not be started."""
 
 
 class Hasher:
@@ -36,6 +37,18 @@ class Hasher:
 
     def hashed(self, password: bytes, setting: bytes) -> bytes:
         """The bcrypt hash; neither has a blank in it. Raises `HasherFailed`; the next one starts a new process."""
+        try:
+            answer = self._answer_to(b"%s %s\n" % (setting, password))
+        except OSError as error:
+            # It has died, or the machine has no room for another process.
+            self.close()
+            raise HasherFailed from error
+        if not answer.startswith(setting[:_SETTING_BYTES]):
+            self.close()
+            raise HasherFailed
+        return answer
+
+    def _answer_to(self, line: bytes) -> bytes:
         process = self._process or subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-P", "-m", "app.identity.hasher", *self._options],
             stdin=subprocess.PIPE,
@@ -44,17 +57,9 @@ class Hasher:
         self._process = process
         assert process.stdin is not None
         assert process.stdout is not None
-        try:
-            process.stdin.write(b"%s %s\n" % (setting, password))
-            process.stdin.flush()
-            answer = process.stdout.readline().rstrip()
-        except OSError:
-            answer = b""
-        # The setting stands at the beginning of its hash.
-        if not answer.startswith(setting[:29]):
-            self.close()
-            raise HasherFailed
-        return answer
+        process.stdin.write(line)
+        process.stdin.flush()
+        return process.stdout.readline().rstrip()
 
     def close(self) -> None:
         """End the process."""
@@ -75,7 +80,8 @@ def answer(asked: BinaryIO, told: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # Ctrl-C is for those who serve; when they end, so does this.
+    # Signals to a whole group are for those who serve: they answer what they have begun, and this ends with them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     give_way(entirely=_ENTIRELY in sys.argv)
     answer(sys.stdin.buffer, sys.stdout.buffer)

@@ -59,15 +59,18 @@ class Passwords:
 
     async def verify(self, password: str, stored: str | None) -> bool:
         """Whether `password` made `stored`; without one, `False` after the same time. Raises `Unavailable`."""
-        known = (stored or _dummy_hash(self._cost)).encode()
-        is_right = await self._run(lambda: hmac.compare_digest(self._hashed(password, known), known))
+        is_right = await self._run(lambda: self._is_right(password, stored or _dummy_hash(self._cost)))
         return is_right and stored is not None
 
     def close(self) -> None:
-        """End the threads."""
+        """End the thread and its processes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._hasher.close()
         self._hasher_in_storms.close()
+
+    def _is_right(self, password: str, stored: str) -> bool:
+        known = stored.encode()
+        return hmac.compare_digest(self._hashed(password, known), known)
 
     def _hashed(self, password: str, setting: bytes) -> bytes:
         # bcrypt reads 72 bytes and stops at NUL; 64 characters of base64 carry all of a password of any length.

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -63,6 +64,24 @@ def test_it_ends_with_its_parent(hasher: Hasher) -> None:
     assert hasher._process.stdin
     hasher._process.stdin.close()
     assert hasher._process.wait(10) == 0
+
+
+def test_machine_without_room_for_it_is_told(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    salt = bcrypt.gensalt(4)
+    with monkeypatch.context() as full:
+        full.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(HasherFailed):
+            hasher.hashed(b"first", salt)
+    assert hasher.hashed(b"second", salt) == bcrypt.hashpw(b"second", salt)
+
+
+def test_signal_to_the_whole_group_does_not_end_it(hasher: Hasher) -> None:
+    hasher.hashed(b"first", bcrypt.gensalt(4))
+    assert hasher._process
+    for number in (signal.SIGINT, signal.SIGTERM):
+        hasher._process.send_signal(number)
+    salt = bcrypt.gensalt(4)
+    assert hasher.hashed(b"second", salt) == bcrypt.hashpw(b"second", salt)
 
 
 @LINUX

@@ -1,12 +1,14 @@
 """No route without a gate, and everybody tried at each: `tests/authz/matrix.py`, cell by cell."""
 
+from typing import Annotated
+
 import psycopg
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, Header
 from starlette.testclient import TestClient
 
 from app import main
-from app.identity.guard import GuardedRoute
+from app.identity.guard import GuardedRoute, probed
 from tests.authz.cells import FORBIDDEN, HALF, Findings
 from tests.authz.matrix import cells_of, other_methods
 from tests.authz.needs import NEEDS
@@ -40,6 +42,17 @@ def test_route_without_a_gate_fails_when_it_is_made() -> None:
         """Nobody said who may call it."""
 
     with pytest.raises(TypeError, match="states neither"):
+        router.get("/open")(endpoint)
+
+
+def test_route_without_a_body_that_wants_more_than_its_request_has_fails_when_it_is_made() -> None:
+    router = APIRouter(route_class=GuardedRoute)
+
+    @probed
+    async def endpoint(wanted: Annotated[str, Header()]) -> None:
+        """A header would be read by nobody."""
+
+    with pytest.raises(TypeError, match="what can be looked up in the request"):
         router.get("/open")(endpoint)
 
 
