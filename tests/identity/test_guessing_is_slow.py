@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from app.identity.attempts.rules import ACCOUNT, NETWORK, PAIR, SLOWDOWNS, wait_
 from tests.cast import PASSWORD, Clinic, Person
 from tests.conftest import apart
 from tests.mailbox import Mailbox
+from tests.tables import held, until_somebody_waits_for
 
 NEW = "walnut-harbour-lamp"
 HOME, STRANGER = "192.0.2.1", "198.51.100.1"
@@ -167,6 +169,23 @@ def test_guesses_at_once_are_counted_one_by_one(town: tuple[Clinic, psycopg.Conn
         for thread in threads:
             thread.join()
     assert sorted(told) == [401] * FREE + [429] * (20 - FREE)
+
+
+def test_right_password_is_not_taken_for_a_wrong_one_because_somebody_came_a_moment_later(
+    town: tuple[Clinic, psycopg.Connection],
+) -> None:
+    """Whose transaction began first may be counted second: for it the other's attempt lies in the future."""
+    clinic, superuser = town
+    petra = clinic.petra
+    counted = "UPDATE login_attempts SET failed_at = clock_timestamp() WHERE kind = 'network' RETURNING bucket"
+    with network(clinic, STRANGER):
+        assert logs_in(clinic.paul).status_code == 200
+        with ThreadPoolExecutor(1) as threads, held(superuser.info.dsn, counted, []) as later:
+            login = threads.submit(logs_in, petra)
+            until_somebody_waits_for(later, superuser)
+            later.execute(counted)
+            later.commit()
+            assert login.result().status_code == 200
 
 
 def test_few_guesses_at_each_of_many_accounts_are_slowed_down(town: tuple[Clinic, psycopg.Connection]) -> None:

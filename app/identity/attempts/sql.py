@@ -49,7 +49,7 @@ def _failures() -> ColumnElement[int]:
 
 
 def _wait_s() -> ColumnElement[float]:
-    """How long a bucket's next attempt still waits, in seconds; below 0 if it need not. As `rules.wait_s` has it."""
+    """How long a bucket's next attempt still waits, in seconds; 0 or below if it need not. As `rules.wait_s` has it."""
     failures = _failures()
     waits: list[tuple[ColumnElement[bool], ColumnElement[float]]] = [
         (
@@ -62,7 +62,8 @@ def _wait_s() -> ColumnElement[float]:
         )
         for kind, slowdown in SLOWDOWNS.items()
     ]
-    since_s = cast(func.extract("epoch", func.now() - attempts.c.failed_at), Float)
+    # An attempt that began after this one may have been counted before it: no time has gone by then, not less.
+    since_s = func.greatest(cast(func.extract("epoch", func.now() - attempts.c.failed_at), Float), 0.0)
     return case(*waits, else_=literal(0.0)) - since_s
 
 
