@@ -63,7 +63,8 @@ async def run_once(db: Database, command: Command[Result], key: Key) -> Once[Res
 
     1. The command's own statement claims the key and does the work: one round trip, and the only one if all is well.
     2. It got the key but not its wish: find the reason, write it under the key, tell it. It sticks.
-    3. A constraint said no: the statement left nothing, not even the key. Claim it together with the reason.
+    3. A constraint said no: the statement left nothing, not even the key. Claim it together with the reason, unless
+       somebody did something under it in the meantime: then as in 4.
     4. The key was used before: tell what was told then.
     """
     for _ in range(ROUNDS_MAX):
@@ -92,6 +93,9 @@ async def _attempt(db: Database, command: Command[Result], key: Key) -> Attempt[
         if violation.constraint not in command.refusing:
             raise
         refusal = await command.reason(violation.constraint)
+        if isinstance(refusal, IdempotencyKeyExpired) and await is_used(db, key):
+            # Not of old: while the reason was looked for, the key, free again, made a record for somebody else.
+            return Attempt(has_claimed=False, result=None)
         _raise_if_expired(refusal)
         told = {**_scope(key), "fingerprint": key.fingerprint, "refusal": _told(refusal)}
         if await db.one(sql.CLAIM_WITH_REFUSAL, **told) is not None:

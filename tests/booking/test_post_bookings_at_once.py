@@ -1,12 +1,17 @@
 """`POST /bookings/`, rules 6, 8 and 9: equal keys at one moment, locks held by others, one transaction."""
 
+import asyncio
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import psycopg
 import pytest
 
-from tests.cast import Clinic, fresh_key
+from app.booking.service import _BookSlot
+from app.kit.errors import DomainError
+from tests.cast import Clinic, fresh_key, some_time
 from tests.patience import at_once
 from tests.tables import held, hold_key, rows_of, until_somebody_waits_for
 
@@ -80,6 +85,53 @@ def test_other_body_under_a_key_in_flight_is_422_once_it_is_told(
         first.commit()
         assert second.result().json()["code"] == "idempotency_key_reused"
     assert rows_of(owner, "consultations", clinic) == 0
+
+
+@pytest.fixture
+def let_reason(monkeypatch: pytest.MonkeyPatch) -> Iterator[Barrier]:
+    """A refused booking meets it twice: when the database has said no, and before it looks for the reason."""
+    barrier = Barrier(2, timeout=10)
+    look = _BookSlot.reason
+
+    async def reason(command: _BookSlot, constraint: str | None) -> DomainError:
+        await asyncio.to_thread(barrier.wait)
+        await asyncio.to_thread(barrier.wait)
+        return await look(command, constraint)
+
+    monkeypatch.setattr(_BookSlot, "reason", reason)
+    yield barrier
+    barrier.abort()
+
+
+def test_other_body_under_a_key_that_books_while_the_refusal_looks_for_its_reason_is_422(
+    clinic: Clinic, let_reason: Barrier
+) -> None:
+    """The constraint left the key free, so that the other request under it is the first one."""
+    moment, key = some_time(), fresh_key()
+    slot, other = clinic.dora.offers(moment), clinic.dora.offers()
+    clinic.paul.has_booked(clinic.dev.offers(moment))
+    with ThreadPoolExecutor(1) as threads:
+        refused = threads.submit(clinic.paul.books, slot, key=key)
+        let_reason.wait()
+        booked = clinic.paul.in_another_session().books(other, key=key, expect=201)
+        let_reason.wait()
+        assert refused.result().json()["code"] == "idempotency_key_reused"
+    assert clinic.paul.books(other, key=key, expect=201).content == booked.content
+
+
+def test_equal_request_that_books_while_the_refusal_looks_for_its_reason_is_the_answer_of_both(
+    clinic: Clinic, let_reason: Barrier
+) -> None:
+    moment, key = some_time(), fresh_key()
+    slot, in_the_way = clinic.dora.offers(moment), clinic.paul.has_booked(clinic.dev.offers(moment))
+    with ThreadPoolExecutor(1) as threads:
+        refused = threads.submit(clinic.paul.books, slot, key=key)
+        let_reason.wait()
+        clinic.paul.cancels(in_the_way, expect=200)
+        booked = clinic.paul.in_another_session().books(slot, key=key, expect=201)
+        let_reason.wait()
+        assert refused.result().content == booked.content
+        assert refused.result().headers["idempotency-replayed"] == "true"
 
 
 def test_slot_that_somebody_holds_is_503_and_keeps_the_key_free(
