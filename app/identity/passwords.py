@@ -6,6 +6,7 @@ import functools
 import hashlib
 import hmac
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -24,11 +25,9 @@ LENGTH_MIN, LENGTH_MAX = 8, 256
 THREADS = 1
 # Whoever would wait for longer is told at once to come back.
 WAIT_S_MAX = 10.0
-# What a hash takes until one has been measured; the newest counts for a fifth.
-HASH_S_GUESS, NEWEST_SHARE = 0.3, 0.2
-# While more logins are turned away than let in, they get only what nobody else wants: on a day that is merely full
-# nobody would get in so, and in a storm as many do.
-STORM_SHARE, NEWEST_LOGIN_SHARE = 0.5, 0.05
+# So many passwords within a second are more than a core can hash: then they get only what nobody else wants. On a day
+# that is merely full nobody would get in so.
+STORM_PASSWORDS, STORM_S = 8, 1.0
 
 
 class PasswordTooWeak(DomainError):
@@ -45,12 +44,11 @@ class Passwords:
     def __init__(self, *, pepper: bytes, cost: int) -> None:
         self._pepper = pepper
         self._cost = cost
-        self._hasher, self._hasher_in_storms = Hasher(), Hasher(entirely=True)
-        # Of the newest logins, how many were turned away.
-        self._turned_away = 0.0
+        self._hasher_in_calm, self._hasher_in_storms = Hasher(), Hasher(entirely=True)
+        # When the last ones came, let in or not.
+        self._came: deque[float] = deque(maxlen=STORM_PASSWORDS)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="bcrypt")
         self._waiting = 0
-        self._hash_s = HASH_S_GUESS
 
     async def hash(self, password: str) -> str:
         """The hash to store. Raises `Unavailable` when too many wait."""
@@ -65,7 +63,7 @@ class Passwords:
     def close(self) -> None:
         """End the thread and its processes."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._hasher.close()
+        self._hasher_in_calm.close()
         self._hasher_in_storms.close()
 
     def _is_right(self, password: str, stored: str) -> bool:
@@ -75,32 +73,30 @@ class Passwords:
     def _hashed(self, password: str, setting: bytes) -> bytes:
         # bcrypt reads 72 bytes and stops at NUL; 64 characters of base64 carry all of a password of any length.
         prepared = base64.b64encode(hmac.digest(self._pepper, password.encode(), hashlib.sha384))
-        hasher = self._hasher_in_storms if self._turned_away > STORM_SHARE else self._hasher
-        return hasher.hashed(prepared, setting)
+        return self._hasher.hashed(prepared, setting)
+
+    @property
+    def _hasher(self) -> Hasher:
+        is_full = len(self._came) == STORM_PASSWORDS
+        is_storm = is_full and time.monotonic() - self._came[0] < STORM_S
+        return self._hasher_in_storms if is_storm else self._hasher_in_calm
 
     def check_wait(self) -> None:
         """Raises `Unavailable` when so many wait that one more would wait too long."""
-        if self._waiting * self._hash_s / THREADS > WAIT_S_MAX:
-            self._turned_away += (1 - self._turned_away) * NEWEST_LOGIN_SHARE
+        if self._waiting * self._hasher.takes_s / THREADS > WAIT_S_MAX:
+            self._came.append(time.monotonic())
             raise Unavailable("Too many people are logging in. Try again in a few seconds.")
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         self.check_wait()
-        self._turned_away -= self._turned_away * NEWEST_LOGIN_SHARE
+        self._came.append(time.monotonic())
         self._waiting += 1
         try:
-            result, seconds = await asyncio.get_running_loop().run_in_executor(self._pool, _timed, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except HasherFailed as error:
             raise Unavailable from error
         finally:
             self._waiting -= 1
-        self._hash_s += (seconds - self._hash_s) * NEWEST_SHARE
-        return result
-
-
-def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    started = time.perf_counter()
-    return work(), time.perf_counter() - started
 
 
 def check_strength(password: str, *, email: str) -> None:

@@ -23,12 +23,17 @@ def end_with_supervisor() -> None:
     uvicorn's workers would otherwise go on listening after a `kill -9` of their parent.
     """
     supervisor = os.environ.get(SUPERVISOR_PID)
-    if supervisor is None or os.getpid() == int(supervisor) or sys.platform != "linux":
-        return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(supervisor):
-        # It died before we asked.
-        os.kill(os.getpid(), signal.SIGTERM)
+    if supervisor is not None and os.getpid() != int(supervisor):
+        end_with_parent(int(supervisor), signal.SIGTERM)
+
+
+def end_with_parent(parent: int, ending: signal.Signals) -> None:
+    """Ask the kernel for the signal `ending` when the thread of process `parent` that started this process ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, ending)
+        if os.getppid() != parent:
+            # It died before we asked.
+            os.kill(os.getpid(), ending)
 
 
 def collect_garbage_seldom() -> None:

@@ -1,20 +1,46 @@
 """Passwords are hashed beside the process that serves: whatever becomes of that process, nobody gets another's hash."""
 
 import asyncio
+import base64
+import hmac
 import os
+import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
 
 import bcrypt
 import pytest
 
 from app.identity import passwords as module
-from app.identity.hasher import Hasher, HasherFailed
-from app.identity.passwords import NEWEST_LOGIN_SHARE, Passwords
+from app.identity.hasher import BITE_MS, PAUSE_MS, TAKES_S_GUESS, Hasher, HasherFailed
+from app.identity.passwords import STORM_PASSWORDS, STORM_S, Passwords
 from app.kit.errors import Unavailable
+from tests.patience import eventually
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the idle class is Linux's")
+STOPPED, GONE = "T", {"Z", None}
+HASHES_FOR_LONG = """
+import bcrypt
+from app.identity.hasher import Hasher
+hasher = Hasher(entirely=True)
+hasher.hashed(b"first", bcrypt.gensalt(4))
+print(hasher._process.pid, flush=True)
+hasher.hashed(b"second", bcrypt.gensalt(20))
+"""
+
+
+def state_of(pid: int) -> str | None:
+    """The kernel's letter for what a process does; `None` of one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return None
 
 
 @pytest.fixture
@@ -96,35 +122,100 @@ def test_it_gives_way(*, entirely: bool) -> None:
         hasher.close()
 
 
+@LINUX
+def test_it_leaves_the_core_alone_again_and_again() -> None:
+    hasher, salt = Hasher(entirely=True), bcrypt.gensalt(12)
+    hasher.hashed(b"first", bcrypt.gensalt(4))
+    assert hasher._process
+    pid = hasher._process.pid
+    with ThreadPoolExecutor(1) as threads:
+        hashed = threads.submit(hasher.hashed, b"second", salt)
+        eventually(lambda: state_of(pid) == STOPPED or hashed.done())
+        assert not hashed.done()
+        assert hashed.result() == bcrypt.hashpw(b"second", salt)
+    hasher.close()
+
+
+@LINUX
+def test_it_works_among_thousands_of_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, hard), hard))
+    hasher, salt = Hasher(entirely=True), bcrypt.gensalt(10)
+    with ExitStack() as files:
+        files.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for _ in range(1_024):
+            files.enter_context(Path(os.devnull).open())
+        assert hasher.hashed(b"first", salt) == bcrypt.hashpw(b"first", salt)
+        hasher.close()
+
+
+@LINUX
+def test_it_ends_with_a_parent_that_is_killed_while_it_is_stopped() -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", HASHES_FOR_LONG],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert parent.stdout
+    pid = int(parent.stdout.readline())
+    eventually(lambda: state_of(pid) == STOPPED)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    eventually(lambda: state_of(pid) in GONE)
+
+
 def test_in_a_storm_logins_get_what_nobody_wants_and_after_it_their_share_again(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    several = int(1 / NEWEST_LOGIN_SHARE)
+    at = 1_000.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: at))
 
-    async def storm() -> None:
-        known = await passwords.hash("plum-tractor")
-        assert passwords._hasher_in_storms._process is None
-        with monkeypatch.context() as crowd:
-            crowd.setattr(module, "WAIT_S_MAX", -1)
-            for _ in range(several):
-                with pytest.raises(Unavailable):
-                    await passwords.verify("plum-tractor", known)
-        assert await passwords.verify("plum-tractor", known)
-        assert passwords._hasher_in_storms._process is not None
-        for _ in range(several):
-            assert await passwords.verify("plum-tractor", known)
+    async def is_last() -> bool:
+        """Whether a login gets only what nobody wants."""
         passwords._hasher_in_storms.close()
         assert await passwords.verify("plum-tractor", known)
-        assert passwords._hasher_in_storms._process is None
+        return passwords._hasher_in_storms._process is not None
 
+    async def refused() -> None:
+        with monkeypatch.context() as crowd:
+            crowd.setattr(module, "WAIT_S_MAX", -1)
+            with pytest.raises(Unavailable):
+                await passwords.verify("plum-tractor", known)
+
+    async def storm() -> None:
+        nonlocal at
+        for _ in range(STORM_PASSWORDS - 2):
+            await refused()
+        assert not await is_last()
+        assert await is_last(), "those who were turned away count"
+        at += STORM_S
+        assert not await is_last(), "the storm is over"
+
+    known = bcrypt.hashpw(
+        base64.b64encode(hmac.digest(b"p" * 32, b"plum-tractor", "sha384")), bcrypt.gensalt(4)
+    ).decode()
     asyncio.run(storm())
+
+
+def test_in_a_storm_fewer_may_wait_because_each_waits_for_longer() -> None:
+    calm, in_storms = Hasher(), Hasher(entirely=True)
+    assert in_storms.takes_s / calm.takes_s == pytest.approx(
+        (BITE_MS + PAUSE_MS) / BITE_MS if sys.platform == "linux" else 1
+    )
+
+
+def test_it_knows_how_long_it_takes(hasher: Hasher) -> None:
+    for _ in range(60):
+        hasher.hashed(b"plum-tractor", bcrypt.gensalt(4))
+    assert hasher.takes_s < TAKES_S_GUESS / 5
 
 
 def test_hash_that_failed_is_told_to_be_tried_again(passwords: Passwords) -> None:
     async def kill() -> None:
         known = await passwords.hash("plum-tractor")
-        assert passwords._hasher._process
-        passwords._hasher._process.kill()
+        assert passwords._hasher_in_calm._process
+        passwords._hasher_in_calm._process.kill()
         with pytest.raises(Unavailable):
             await passwords.verify("plum-tractor", known)
         assert await passwords.verify("plum-tractor", known)

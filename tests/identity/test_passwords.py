@@ -166,7 +166,7 @@ def test_who_would_wait_too_long_is_told_at_once() -> None:
     async def crowd() -> list[bool | BaseException]:
         busy = Passwords(pepper=b"x" * 32, cost=4)
         # As if the last hashes had taken that long each.
-        busy._hash_s = WAIT_S_MAX / 2.5
+        busy._hasher_in_calm.takes_s = WAIT_S_MAX / 2.5
         try:
             return await asyncio.gather(*(busy.verify("right", None) for _ in range(5)), return_exceptions=True)
         finally:
@@ -181,8 +181,7 @@ def test_storm_of_logins_is_told_before_the_account_is_looked_up(
 ) -> None:
     body = {"email": clinic.paul.email, "password": PASSWORD, "clinic": clinic.slug}
     passwords, db = clinic.client.app.state.passwords, clinic.client.app.state.db  # type: ignore[attr-defined]
-    monkeypatch.setattr(passwords, "_waiting", 1_000)
-    monkeypatch.setattr(passwords, "_hash_s", 0.3)
+    monkeypatch.setattr(passwords, "_waiting", 1_000_000)
     # Nothing that asks the database could answer now.
     monkeypatch.setattr(db, "one", None)
     refused = clinic.nobody.posts("/auth/login", body, expect=503)
