@@ -20,6 +20,10 @@ AT_ONCE = 2
 # Enough for all that a full house (256 requests) has ready: with 32, four times the load booked a twentieth less.
 CALLS_MAX = 64
 
+# So many go on in one turn of the loop with what was found for them: sixty-four at once kept everybody who came
+# meanwhile waiting for 15 ms, also those who are only told that the house is full.
+SETTLED_A_TURN = 32
+
 Values = Mapping[str, object]
 # The rows by their call's place, from 1. Alone, a call waits for locks, and is tried again, as any other statement.
 Run = Callable[[Statement[Any], list[Values], bool], Awaitable[Mapping[int, list[Any]]]]
@@ -104,8 +108,13 @@ class Joined(Generic[Row]):
                 spawn(self._work_alone(call), self._alone)
         else:
             self._most = min(CALLS_MAX, self._most + 1)
-            for place, call in enumerate(calls, start=1):
-                _settle(call, rows.get(place, []))
+            self._settle_by_turns(deque((call, rows.get(place, [])) for place, call in enumerate(calls, start=1)))
+
+    def _settle_by_turns(self, found: deque[tuple[_Call[Row], list[Row]]]) -> None:
+        for _ in range(min(SETTLED_A_TURN, len(found))):
+            _settle(*found.popleft())
+        if found:
+            asyncio.get_running_loop().call_soon(self._settle_by_turns, found)
 
     async def _work_alone(self, call: _Call[Row]) -> None:
         try:

@@ -9,7 +9,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from app.booking.sql import BOOK_SLOT
-from app.db import database
+from app.db import database, joined
 from app.db.joined import AT_ONCE, CALLS_MAX
 from tests.cast import Clinic, Person, fresh_key, some_time
 from tests.patience import eventually
@@ -49,8 +49,8 @@ class Stop:
 
     @property
     def running(self) -> set[object]:
-        joined = self.client.app.state.db._joined.get((BOOK_SLOT, self.clinic.id))
-        return joined._together if joined else set()
+        gathered = self.client.app.state.db._joined.get((BOOK_SLOT, self.clinic.id))
+        return gathered._together if gathered else set()
 
 
 @pytest.fixture
@@ -72,7 +72,16 @@ def statuses(answers: list[Response]) -> list[int]:
     return [answer.status_code for answer in answers]
 
 
-def test_each_gets_their_own(stop: Stop, clinic: Clinic, patients: list[Person], owner: psycopg.Connection) -> None:
+@pytest.mark.parametrize("a_turn", [joined.SETTLED_A_TURN, 2])
+def test_each_gets_their_own(
+    stop: Stop,
+    clinic: Clinic,
+    patients: list[Person],
+    owner: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    a_turn: int,
+) -> None:
+    monkeypatch.setattr(joined, "SETTLED_A_TURN", a_turn)
     slots = [clinic.dora.offers() for _ in patients]
     before = rows_of(owner, "consultations", clinic)
     pairs = list(zip(patients, slots, strict=True))
