@@ -44,8 +44,8 @@ class Hasher:
         self._options = [_ENTIRELY, str(os.getpid())] if entirely else []
         self._is_in_bites = entirely and sys.platform == "linux"
         self._process: subprocess.Popen[bytes] | None = None
-        # Seconds, by the last hashes.
-        self.takes_s = TAKES_S_GUESS * ((BITE_MS + PAUSE_MS) / BITE_MS if self._is_in_bites else 1)
+        # Seconds, by the last hashes. The guess is the same for bites: most storms are over before it is wrong.
+        self.takes_s = TAKES_S_GUESS
 
     def hashed(self, password: bytes, setting: bytes) -> bytes:
         """The bcrypt hash; neither has a blank in it. Raises `HasherFailed`; the next one starts a new process."""

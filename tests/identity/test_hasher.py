@@ -18,7 +18,7 @@ import bcrypt
 import pytest
 
 from app.identity import passwords as module
-from app.identity.hasher import BITE_MS, PAUSE_MS, TAKES_S_GUESS, Hasher, HasherFailed
+from app.identity.hasher import TAKES_S_GUESS, Hasher, HasherFailed
 from app.identity.passwords import STORM_PASSWORDS, STORM_S, Passwords
 from app.kit.errors import Unavailable
 from tests.patience import eventually
@@ -196,13 +196,6 @@ def test_in_a_storm_logins_get_what_nobody_wants_and_after_it_their_share_again(
         base64.b64encode(hmac.digest(b"p" * 32, b"plum-tractor", "sha384")), bcrypt.gensalt(4)
     ).decode()
     asyncio.run(storm())
-
-
-def test_in_a_storm_fewer_may_wait_because_each_waits_for_longer() -> None:
-    calm, in_storms = Hasher(), Hasher(entirely=True)
-    assert in_storms.takes_s / calm.takes_s == pytest.approx(
-        (BITE_MS + PAUSE_MS) / BITE_MS if sys.platform == "linux" else 1
-    )
 
 
 def test_it_knows_how_long_it_takes(hasher: Hasher) -> None:
