@@ -1,8 +1,6 @@
 """Passwords are hashed beside the process that serves: whatever becomes of that process, nobody gets another's hash."""
 
 import asyncio
-import base64
-import hmac
 import os
 import resource
 import signal
@@ -57,6 +55,13 @@ def passwords() -> Iterator[Passwords]:
     passwords.close()
 
 
+def process_of(hasher: Hasher) -> "subprocess.Popen[bytes]":
+    """The process that hashes, which the first password has started."""
+    hasher.hashed(b"first", bcrypt.gensalt(4))
+    assert hasher._process
+    return hasher._process
+
+
 def test_it_makes_the_hashes_of_bcrypt(hasher: Hasher) -> None:
     for number in range(20):
         password, salt = f"password-{number}".encode(), bcrypt.gensalt(4)
@@ -65,31 +70,27 @@ def test_it_makes_the_hashes_of_bcrypt(hasher: Hasher) -> None:
 
 def test_process_that_was_killed_is_told_and_replaced(hasher: Hasher) -> None:
     salt = bcrypt.gensalt(4)
-    hasher.hashed(b"first", salt)
-    assert hasher._process
-    hasher._process.kill()
+    process_of(hasher).kill()
     with pytest.raises(HasherFailed):
         hasher.hashed(b"second", salt)
     assert hasher.hashed(b"third", salt) == bcrypt.hashpw(b"third", salt)
 
 
 def test_answer_to_another_question_is_nobodys(hasher: Hasher) -> None:
-    hasher.hashed(b"first", bcrypt.gensalt(4))
-    assert hasher._process
-    assert hasher._process.stdin
+    asked = process_of(hasher).stdin
+    assert asked
     # What somebody asked who has left: its answer is not for the next one.
-    hasher._process.stdin.write(b"%s left\n" % bcrypt.gensalt(4))
-    hasher._process.stdin.flush()
+    asked.write(b"%s left\n" % bcrypt.gensalt(4))
+    asked.flush()
     with pytest.raises(HasherFailed):
         hasher.hashed(b"second", bcrypt.gensalt(4))
 
 
 def test_it_ends_with_its_parent(hasher: Hasher) -> None:
-    hasher.hashed(b"first", bcrypt.gensalt(4))
-    assert hasher._process
-    assert hasher._process.stdin
-    hasher._process.stdin.close()
-    assert hasher._process.wait(10) == 0
+    process = process_of(hasher)
+    assert process.stdin
+    process.stdin.close()
+    assert process.wait(10) == 0
 
 
 def test_machine_without_room_for_it_is_told(hasher: Hasher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +103,9 @@ def test_machine_without_room_for_it_is_told(hasher: Hasher, monkeypatch: pytest
 
 
 def test_signal_to_the_whole_group_does_not_end_it(hasher: Hasher) -> None:
-    hasher.hashed(b"first", bcrypt.gensalt(4))
-    assert hasher._process
+    process = process_of(hasher)
     for number in (signal.SIGINT, signal.SIGTERM):
-        hasher._process.send_signal(number)
+        process.send_signal(number)
     salt = bcrypt.gensalt(4)
     assert hasher.hashed(b"second", salt) == bcrypt.hashpw(b"second", salt)
 
@@ -114,10 +114,8 @@ def test_signal_to_the_whole_group_does_not_end_it(hasher: Hasher) -> None:
 @pytest.mark.parametrize("entirely", [False, True])
 def test_it_gives_way(*, entirely: bool) -> None:
     hasher = Hasher(entirely=entirely)
-    hasher.hashed(b"first", bcrypt.gensalt(4))
-    assert hasher._process
     try:
-        assert (os.sched_getscheduler(hasher._process.pid) == os.SCHED_IDLE) is entirely
+        assert (os.sched_getscheduler(process_of(hasher).pid) == os.SCHED_IDLE) is entirely
     finally:
         hasher.close()
 
@@ -125,9 +123,7 @@ def test_it_gives_way(*, entirely: bool) -> None:
 @LINUX
 def test_it_leaves_the_core_alone_again_and_again() -> None:
     hasher, salt = Hasher(entirely=True), bcrypt.gensalt(12)
-    hasher.hashed(b"first", bcrypt.gensalt(4))
-    assert hasher._process
-    pid = hasher._process.pid
+    pid = process_of(hasher).pid
     with ThreadPoolExecutor(1) as threads:
         hashed = threads.submit(hasher.hashed, b"second", salt)
         eventually(lambda: state_of(pid) == STOPPED or hashed.done())
@@ -192,9 +188,9 @@ def test_in_a_storm_logins_get_what_nobody_wants_and_after_it_their_share_again(
         at += STORM_S
         assert not await is_last(), "the storm is over"
 
-    known = bcrypt.hashpw(
-        base64.b64encode(hmac.digest(b"p" * 32, b"plum-tractor", "sha384")), bcrypt.gensalt(4)
-    ).decode()
+    another = Passwords(pepper=b"p" * 32, cost=4)
+    known = asyncio.run(another.hash("plum-tractor"))
+    another.close()
     asyncio.run(storm())
 
 
