@@ -87,7 +87,7 @@ class Database(Runner):
 
     def __init__(self, url: str, *, app_role: str, pool_max: int, told: Mapping[str, int] | None = None) -> None:
         self._joined: dict[tuple[object, ...], Joined[Any]] = {}
-        self._reads = Reads(self._read_together)
+        self._reads = Reads(self._read_together, self._read_by_itself)
         self._is_down = False
         self._connections_given = 0
         self._replaced_at = float("-inf")
@@ -146,14 +146,10 @@ class Database(Runner):
             return await asyncio.shield(asyncio.ensure_future(self._write(present(), statement, values)))
         asker = present()
         try:
-            answer = await self._reads.answer(asker, statement, values)
-            if answer is None:
-                return await self._read_alone(asker, statement, values)
+            return await self._reads.answer(asker, statement, values)
         except ConnectionLost:
             # Reading twice is harmless, and the first connection may have been dead for hours.
             return await self._read_alone(asker, statement, values)
-        context.count_statement()
-        return answer
 
     async def _joined_call(self, statement: Statement[Row], together: Together, values: dict[str, object]) -> list[Row]:
         context.count_statement()
@@ -206,6 +202,9 @@ class Database(Runner):
             return [
                 await self._noted(outcome) if isinstance(outcome, psycopg.Error) else outcome for outcome in outcomes
             ]
+
+    async def _read_by_itself(self, read: Read) -> Answer:
+        return await self._read_alone(read.asker, read.statement, read.values)
 
     async def _read_alone(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         async with self._session(asker) as session:

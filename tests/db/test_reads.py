@@ -1,13 +1,15 @@
 """Reads of one moment share a flight; whoever reads sees no difference."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
 
+from app.db import reads
 from app.db.asker import Asker
 from app.db.database import Database
 from app.db.errors import ConnectionLost
@@ -28,6 +30,7 @@ PROCESS = asked("SELECT pg_backend_pid()")
 WHO = asked("SELECT current_setting('telemed.actors'), pg_backend_pid()", is_personal=True)
 DIVIDED = asked("SELECT 10 / %(by)s::int", "by")
 ECHO = asked("SELECT %(text)s::text", "text")
+WAITS = asked("SELECT pg_advisory_xact_lock_shared(7)")
 HANGS_UP = asked("SELECT pg_terminate_backend(pg_backend_pid(), 1000)")
 
 
@@ -135,5 +138,71 @@ def test_a_client_that_leaves_takes_nobody_along(database_url: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await leaving
         assert await staying == (5,)
+
+    with_database(database_url, use)
+
+
+@asynccontextmanager
+async def as_many_as_fly_wait(db: Database, url: str) -> AsyncIterator[list[asyncio.Task[Any]]]:
+    """Each in a flight of its own, for something that they get when the block ends."""
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as keeper:
+        await keeper.execute("SELECT pg_advisory_lock(7)")
+        waiting = []
+        for number in range(1, reads.AT_ONCE + 1):
+            waiting.append(asyncio.create_task(db.one(WAITS)))
+            while await _waiting_at(keeper) < number:
+                await asyncio.sleep(0.005)
+        yield waiting
+        await keeper.execute("SELECT pg_advisory_unlock(7)")
+    await asyncio.gather(*waiting)
+
+
+async def _waiting_at(keeper: psycopg.AsyncConnection[Any]) -> int:
+    found = await keeper.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    [waiting] = await found.fetchone() or (0,)
+    return int(waiting)
+
+
+async def started(*asks: Awaitable[Any]) -> list[asyncio.Task[Any]]:
+    """One after the other, each in a turn of the loop of its own."""
+    tasks = []
+    for ask in asks:
+        tasks.append(asyncio.ensure_future(ask))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    return tasks
+
+
+def test_who_comes_while_two_are_in_the_air_goes_with_the_next(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reads, "IN_THE_WAY_S", 60)
+
+    async def use(db: Database) -> None:
+        async with as_many_as_fly_wait(db, database_url):
+            asked_meanwhile = await started(*(db.one(PROCESS) for _ in range(TOGETHER_MAX)))
+        assert len(set(await asyncio.gather(*asked_meanwhile))) == 1, "in one flight"
+
+    with_database(database_url, use)
+
+
+def test_who_leaves_before_its_flight_takes_nobodys_place(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "IN_THE_WAY_S", 60)
+    monkeypatch.setattr(reads, "AT_ONCE", 1)
+
+    async def use(db: Database) -> None:
+        async with as_many_as_fly_wait(db, database_url):
+            [leaving] = await started(db.one(PROCESS))
+            leaving.cancel()
+        assert await asyncio.wait_for(db.one(DIVIDED, by=2), 5) == (5,)
+
+    with_database(database_url, use)
+
+
+def test_what_takes_long_does_not_keep_the_others_waiting(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        async with as_many_as_fly_wait(db, database_url) as slow:
+            assert await db.one(DIVIDED, by=2) == (5,)
+            assert not any(task.done() for task in slow)
 
     with_database(database_url, use)
