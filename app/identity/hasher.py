@@ -63,12 +63,11 @@ class Hasher:
         return answer
 
     def _answer_to(self, line: bytes) -> bytes:
-        process = self._process or subprocess.Popen(  # noqa: S603 - ourselves
+        process = self._process = self._living() or subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-P", "-m", "app.identity.hasher", *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._process = process
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(line)
@@ -76,6 +75,12 @@ class Hasher:
         if self._is_in_bites:
             self._wait_in_bites(process)
         return process.stdout.readline().rstrip()
+
+    def _living(self) -> "subprocess.Popen[bytes] | None":
+        """The process; none if it has ended while nobody needed it."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        return self._process
 
     def _wait_in_bites(self, process: "subprocess.Popen[bytes]") -> None:
         assert process.stdout is not None

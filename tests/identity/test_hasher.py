@@ -22,7 +22,7 @@ from app.kit.errors import Unavailable
 from tests.patience import eventually
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the idle class is Linux's")
-STOPPED, GONE = "T", {"Z", None}
+AT_WORK, STOPPED, GONE = "R", "T", {"Z", None}
 HASHES_FOR_LONG = """
 import bcrypt
 from app.identity.hasher import Hasher
@@ -68,12 +68,24 @@ def test_it_makes_the_hashes_of_bcrypt(hasher: Hasher) -> None:
         assert hasher.hashed(password, salt) == bcrypt.hashpw(password, salt)
 
 
-def test_process_that_was_killed_is_told_and_replaced(hasher: Hasher) -> None:
-    salt = bcrypt.gensalt(4)
-    process_of(hasher).kill()
-    with pytest.raises(HasherFailed):
-        hasher.hashed(b"second", salt)
+@LINUX
+def test_process_that_is_killed_at_work_is_told_and_replaced(hasher: Hasher) -> None:
+    process, salt = process_of(hasher), bcrypt.gensalt(4)
+    with ThreadPoolExecutor(1) as threads:
+        hashed = threads.submit(hasher.hashed, b"second", bcrypt.gensalt(20))
+        eventually(lambda: state_of(process.pid) == AT_WORK)
+        process.kill()
+        with pytest.raises(HasherFailed):
+            hashed.result()
     assert hasher.hashed(b"third", salt) == bcrypt.hashpw(b"third", salt)
+
+
+def test_process_that_died_while_nobody_needed_it_costs_nobody_a_login(hasher: Hasher) -> None:
+    process, salt = process_of(hasher), bcrypt.gensalt(4)
+    process.kill()
+    # Until it has ended; that it has is left for the hasher to find.
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert hasher.hashed(b"second", salt) == bcrypt.hashpw(b"second", salt)
 
 
 def test_answer_to_another_question_is_nobodys(hasher: Hasher) -> None:
