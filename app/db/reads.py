@@ -5,7 +5,7 @@ Alone, each pays for a connection, a write, a wait, and a process of PostgreSQL'
 """
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ from app.observability import context
 TOGETHER_MAX = 16
 # While PostgreSQL works on one flight, we fill the next. With as many as there are moments, each would carry few.
 AT_ONCE = 2
-# What takes longer does not keep the others on the ground.
+# What takes longer does not keep the others on the ground, nor does its like take them along.
 IN_THE_WAY_S = 0.1
 
 
@@ -89,8 +89,20 @@ class Reads:
     def _take_off(self) -> object:
         flight = object()
         self._in_the_way.add(flight)
-        asyncio.get_running_loop().call_later(IN_THE_WAY_S, self._make_way, flight)
+        asyncio.get_running_loop().call_later(IN_THE_WAY_S, self._look_after, flight)
         return flight
+
+    def _look_after(self, flight: object) -> None:
+        if flight in self._in_the_way:
+            # It is late, and who asks the same would be late with it: nobody else goes in their flight.
+            alike: defaultdict[Statement[Any], list[Read]] = defaultdict(list)
+            while self._waiting:
+                read = self._waiting.popleft()
+                alike[read.statement].append(read)
+            for reads in alike.values():
+                for first in range(0, len(reads), TOGETHER_MAX):
+                    spawn(self._answer_each(reads[first : first + TOGETHER_MAX]), self._flying)
+            self._make_way(flight)
 
     def _make_way(self, flight: object) -> None:
         self._in_the_way.discard(flight)

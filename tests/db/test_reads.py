@@ -206,3 +206,14 @@ def test_what_takes_long_does_not_keep_the_others_waiting(database_url: str) -> 
             assert not any(task.done() for task in slow)
 
     with_database(database_url, use)
+
+
+def test_who_waited_for_what_takes_long_does_not_go_with_its_like(database_url: str) -> None:
+    async def use(db: Database) -> None:
+        async with as_many_as_fly_wait(db, database_url) as slow:
+            [like_them] = await started(db.one(WAITS))
+            assert await db.one(DIVIDED, by=2) == (5,)
+            assert not any(task.done() for task in (*slow, like_them))
+        await like_them
+
+    with_database(database_url, use)
