@@ -149,7 +149,7 @@ class Database(Runner):
             return await self._reads.answer(asker, statement, values)
         except ConnectionLost:
             # Reading twice is harmless, and the first connection may have been dead for hours.
-            return await self._read_alone(asker, statement, values)
+            return await self._run_once(asker, statement, values)
 
     async def _joined_call(self, statement: Statement[Row], together: Together, values: dict[str, object]) -> list[Row]:
         context.count_statement()
@@ -178,13 +178,11 @@ class Database(Runner):
         if LOCK_TIMEOUT in statement.parameters:
             values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
-        if not is_alone:
-            async with self._session(asker) as session:
-                answer = await session.run(statement, values)
-        elif statement.is_write:
-            answer = await self._write(asker, statement, values)
+        if is_alone:
+            run = self._write if statement.is_write else self._run_once
         else:
-            answer = await self._read_alone(asker, statement, values)
+            run = self._run_once if statement.is_write else self._reads.answer
+        answer = await run(asker, statement, values)
         found: defaultdict[int, list[Any]] = defaultdict(list)
         for place, *row in answer.rows:
             found[place].append(statement.row(*row))
@@ -198,23 +196,24 @@ class Database(Runner):
 
     async def _read_together(self, reads: Sequence[Read]) -> list[Answer | Exception]:
         async with self._session(SYSTEM) as session:
-            outcomes = await session.each([personal(read.asker, read.statement, read.values) for read in reads])
+            outcomes = await session.read_together(
+                [personal(read.asker, read.statement, read.values) for read in reads]
+            )
             return [
                 await self._noted(outcome) if isinstance(outcome, psycopg.Error) else outcome for outcome in outcomes
             ]
 
     async def _read_by_itself(self, read: Read) -> Answer:
-        return await self._read_alone(read.asker, read.statement, read.values)
+        return await self._run_once(read.asker, read.statement, read.values)
 
-    async def _read_alone(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
+    async def _run_once(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         async with self._session(asker) as session:
             return await session.run(statement, values)
 
     async def _write(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         for tries_left in reversed(range(TRIES_MAX)):
             try:
-                async with self._session(asker) as session:
-                    return await session.run(statement, values)
+                return await self._run_once(asker, statement, values)
             except Unavailable as error:
                 cause = error.__cause__
                 if not (tries_left and isinstance(cause, psycopg.Error) and is_retryable(cause)):

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import psycopg
@@ -63,19 +62,32 @@ class Wire:
 
     async def fly(self, *statements: Asked) -> Answer:
         """Run them as one transaction, or as a part of the one that is open. Raises `psycopg.Error`."""
-        [answer] = await self.fly_each([statements])
+        [answer] = await self.fly_as_one([statements])
         if isinstance(answer, psycopg.Error):
             raise answer
         return answer
 
-    async def fly_each(self, transactions: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
-        """Run each as a transaction of its own, in this order; what fails undoes no other."""
+    async def fly_as_one(self, parts: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
+        """Run all parts as one transaction: what each found, up to the first that failed.
+
+        PostgreSQL begins, commits and answers once. After a failure nothing is kept: only what reads is told.
+        """
         if len(self._names) > PREPARED_MAX:
             await self._connection.execute(_FORGET)
             self._names.clear()
-        sent = [[self._call(*asked) for asked in transaction] for transaction in transactions]
-        told, broken = await self._connection.wait(self._exchange(sent))
-        return [self._answer(calls, iter(answers), broken) for calls, answers in zip_longest(sent, told, fillvalue=())]
+        sent = [[self._call(*asked) for asked in part] for part in parts]
+        told, broken = await self._connection.wait(self._exchange([call for calls in sent for call in calls]))
+        answers = iter(told)
+        found: list[Answer | psycopg.Error] = []
+        for calls in sent:
+            found.append(answer := self._answer(calls, answers, broken))
+            if isinstance(answer, psycopg.Error):
+                return found
+        late = next(answers, None)
+        if late is not None and late.status == pq.ExecStatus.FATAL_ERROR:
+            # The COMMIT failed.
+            found[-1] = error_from_result(late, self._connection.info.encoding)
+        return found
 
     def _call(self, statement: Statement[Any], values: Mapping[str, Any]) -> _Call:
         bound = statement.bind(values)
@@ -86,47 +98,41 @@ class Wire:
         name = known or b"s%d" % next(self._numbers)
         return _Call(name, statement.numbered, known is None, written, types, self._adapted.formats or ())
 
-    def _exchange(
-        self, transactions: Sequence[Sequence[_Call]]
-    ) -> PQGen[tuple[list[list[PGresult]], psycopg.Error | None]]:
-        """All answers by transaction, and why there are no more of them, if the connection broke.
+    def _exchange(self, calls: Sequence[_Call]) -> PQGen[tuple[list[PGresult], psycopg.Error | None]]:
+        """All answers, and why there are no more of them, if the connection broke.
 
         However it ends, the connection is ready for the next flight, or of no more use.
         """
         pgconn = self._connection.pgconn
-        answers: list[list[PGresult]] = [[]]
+        answers: list[PGresult] = []
         pgconn.enter_pipeline_mode()
         try:
-            for calls in transactions:
-                for call in calls:
-                    if call.is_new:
-                        pgconn.send_prepare(call.name, call.text, call.types)
-                    # Binary: neither PostgreSQL nor we spell and read a time or an id, of which a page has 150.
-                    pgconn.send_query_prepared(call.name, call.values, call.formats, pq.Format.BINARY)
-                pgconn.pipeline_sync()
+            for call in calls:
+                if call.is_new:
+                    pgconn.send_prepare(call.name, call.text, call.types)
+                # Binary: neither PostgreSQL nor we spell and read a time or an id, of which a page has 150.
+                pgconn.send_query_prepared(call.name, call.values, call.formats, pq.Format.BINARY)
+            pgconn.pipeline_sync()
             yield from generators.send(pgconn)
-            while len(answers) <= len(transactions):
+            while True:
                 told = yield from generators.fetch_many(pgconn)
                 if not told:
                     raise psycopg.OperationalError("no answer, and no end of them")
                 if told[0].status == pq.ExecStatus.PIPELINE_SYNC:
-                    answers.append([])
-                else:
-                    answers[-1] += told
+                    return answers, None
+                answers += told
         except psycopg.OperationalError as error:
             # A transaction is committed by its Sync: what was answered before is not yet. But PostgreSQL may have said
             # why it hung up.
-            answers[-1] = [answer for answer in answers[-1] if answer.status == pq.ExecStatus.FATAL_ERROR]
-            return answers, error
+            return [answer for answer in answers if answer.status == pq.ExecStatus.FATAL_ERROR], error
         finally:
             with suppress(psycopg.OperationalError):
                 pgconn.exit_pipeline_mode()
-        return answers[:-1], None
 
     def _answer(
         self, calls: Iterable[_Call], answers: Iterator[PGresult], broken: psycopg.Error | None
     ) -> Answer | psycopg.Error:
-        """What became of one transaction. What was prepared is known from now on, whether or not it ran."""
+        """What became of these. What was prepared is known from now on, whether or not it ran."""
         result: PGresult | None = None
         for call in calls:
             for is_prepared in (True, False) if call.is_new else (False,):
@@ -139,10 +145,6 @@ class Wire:
                     return error_from_result(result, self._connection.info.encoding)
                 if is_prepared:
                     self._names[call.text, call.types] = call.name
-        late = next(answers, None)
-        if late is not None and late.status == pq.ExecStatus.FATAL_ERROR:
-            # The COMMIT failed.
-            return error_from_result(late, self._connection.info.encoding)
-        assert result is not None, "a transaction has a statement"
+        assert result is not None, "a part has a statement"
         self._adapted.set_pgresult(result)
         return Answer(self._adapted.load_rows(0, result.ntuples, tuple), result.command_tuples or 0)

@@ -11,12 +11,13 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from app.db.lane import Lane
 from app.db.statement import Statement
 
 Row = TypeVar("Row")
 
-# Two: while PostgreSQL works on one, we fill the next. With more, each would carry fewer calls.
-AT_ONCE = 2
+# A statement that is late, and the next: a disk that stands still costs no more connections.
+UNDER_WAY_MAX = 2
 # Enough for all that a full house (256 requests) has ready: with 32, four times the load booked a twentieth less.
 CALLS_MAX = 64
 
@@ -47,6 +48,8 @@ class Joined(Generic[Row]):
         self._run = run
         self._is_final = is_final
         self._waiting: deque[_Call[Row]] = deque()
+        # While PostgreSQL works on one statement, we fill the next. With more, each would carry fewer calls.
+        self._lane = Lane(self._start, most=UNDER_WAY_MAX)
         self._together: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
         # Halved by a failure, one more after a success: where constraints refuse often, few travel together.
@@ -73,9 +76,8 @@ class Joined(Generic[Row]):
             await asyncio.wait(running)
 
     def _start(self) -> None:
-        while self._waiting and len(self._together) < AT_ONCE:
-            task = spawn(self._work_together(self._take()), self._together)
-            task.add_done_callback(lambda _: self._start())
+        if self._waiting and self._lane.is_free:
+            spawn(self._work_together(self._take(), self._lane.enter()), self._together)
 
     def _take(self) -> list[_Call[Row]]:
         """The longest waiting, but no two that would meet each other in the statement."""
@@ -95,9 +97,13 @@ class Joined(Generic[Row]):
         self._waiting.extendleft(reversed(left))
         return list(taken.values())
 
-    async def _work_together(self, calls: list[_Call[Row]]) -> None:
+    async def _work_together(self, calls: list[_Call[Row]], ticket: object) -> None:
         try:
-            rows = await self._run(self._statement, [call.values for call in calls], False)
+            try:
+                rows = await self._run(self._statement, [call.values for call in calls], False)
+            finally:
+                # The next statement goes before these are answered: PostgreSQL works on it meanwhile.
+                self._lane.leave(ticket)
         except Exception as error:  # noqa: BLE001 - handed to whoever called
             if self._is_final(error, len(calls)):
                 for call in calls:

@@ -1,7 +1,7 @@
-"""The reads of one moment, in one flight, and two flights at a time.
+"""The reads of one moment, in one flight, and one flight at a time.
 
 Alone, each pays for a connection, a write, a wait, and a process of PostgreSQL's that wakes up; together they pay once
-(docs/decisions/0023, docs/decisions/0027). Whoever reads sees no difference: each gets its own rows or its own error.
+(docs/decisions/0023, docs/decisions/0028). Whoever reads sees no difference: each gets its own rows or its own error.
 """
 
 import asyncio
@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.db.asker import Asker
+from app.db.errors import ConnectionLost, LockTimeout
 from app.db.flight import Answer
 from app.db.joined import spawn
+from app.db.lane import Lane
 from app.db.statement import Statement
 from app.kit.errors import Unavailable
 from app.observability import context
 
 # A read takes 5 s at the very most (`statement_timeout`), and those behind it wait: few share that fate.
 TOGETHER_MAX = 16
-# While PostgreSQL works on one flight, we fill the next. With as many as there are moments, each would carry few.
-AT_ONCE = 2
-# What takes longer does not keep the others on the ground, nor does its like take them along.
-IN_THE_WAY_S = 0.1
 
 
 @dataclass(slots=True)
@@ -33,23 +31,25 @@ class Read:
     statement: Statement[Any]
     values: Mapping[str, Any]
     future: "asyncio.Future[Answer | None]"
-    # If it goes by itself: its flight.
-    flight: object | None = None
+    # If it goes by itself: what it leaves the lane with.
+    ticket: object | None = None
 
 
+# What each finds, up to the first that fails.
 Run = Callable[[Sequence[Read]], Awaitable[Sequence[Answer | Exception]]]
 RunAlone = Callable[[Read], Awaitable[Answer]]
 
 
 class Reads:
-    """Collects what is asked in one turn of the loop, or while two flights are in the air."""
+    """Collects what is asked in one turn of the loop, or while a flight is in the air."""
 
     def __init__(self, run: Run, run_alone: RunAlone) -> None:
         self._run = run
         self._run_alone = run_alone
         self._waiting: deque[Read] = deque()
         self._flying: set[asyncio.Task[None]] = set()
-        self._in_the_way: set[object] = set()
+        # While PostgreSQL works on one flight, we fill the next. With more, each would carry few.
+        self._lane = Lane(self._start, late=self._disperse)
 
     async def answer(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         """What the statement finds. Raises as `run` tells, and as `run_alone` does."""
@@ -64,8 +64,8 @@ class Reads:
             if answer is None:
                 return await self._run_alone(read)
         finally:
-            if read.flight is not None:
-                self._make_way(read.flight)
+            if read.ticket is not None:
+                self._lane.leave(read.ticket)
         # The flight of several is nobody's own.
         context.count_statement()
         return answer
@@ -76,56 +76,52 @@ class Reads:
             await asyncio.wait(self._flying)
 
     def _start(self) -> None:
-        while self._waiting and len(self._in_the_way) < AT_ONCE:
+        while self._waiting and self._lane.is_free:
             next_ones = [self._waiting.popleft() for _ in range(min(TOGETHER_MAX, len(self._waiting)))]
             taken = [read for read in next_ones if not _has_left(read)]
             if len(taken) == 1:
                 # It goes by itself, without a task for company that there is not.
-                taken[0].flight = self._take_off()
+                taken[0].ticket = self._lane.enter()
                 _settle(taken[0], None)
             elif taken:
-                spawn(self._fly(taken, self._take_off()), self._flying)
+                spawn(self._fly(taken, self._lane.enter()), self._flying)
 
-    def _take_off(self) -> object:
-        flight = object()
-        self._in_the_way.add(flight)
-        asyncio.get_running_loop().call_later(IN_THE_WAY_S, self._look_after, flight)
-        return flight
+    def _disperse(self) -> None:
+        """The flight ahead is late, and who asks the same would be late with it: nobody else goes in their flight."""
+        alike: defaultdict[Statement[Any], list[Read]] = defaultdict(list)
+        while self._waiting:
+            read = self._waiting.popleft()
+            alike[read.statement].append(read)
+        for reads in alike.values():
+            for first in range(0, len(reads), TOGETHER_MAX):
+                spawn(self._fly(reads[first : first + TOGETHER_MAX]), self._flying)
 
-    def _look_after(self, flight: object) -> None:
-        if flight in self._in_the_way:
-            # It is late, and who asks the same would be late with it: nobody else goes in their flight.
-            alike: defaultdict[Statement[Any], list[Read]] = defaultdict(list)
-            while self._waiting:
-                read = self._waiting.popleft()
-                alike[read.statement].append(read)
-            for reads in alike.values():
-                for first in range(0, len(reads), TOGETHER_MAX):
-                    spawn(self._answer_each(reads[first : first + TOGETHER_MAX]), self._flying)
-            self._make_way(flight)
-
-    def _make_way(self, flight: object) -> None:
-        self._in_the_way.discard(flight)
-        self._start()
-
-    async def _fly(self, reads: Sequence[Read], flight: object) -> None:
-        try:
-            await self._answer_each(reads)
-        finally:
-            self._make_way(flight)
-
-    async def _answer_each(self, reads: Sequence[Read]) -> None:
+    async def _fly(self, reads: Sequence[Read], ticket: object | None = None) -> None:
+        # What is nobody's goes first: in their one transaction PostgreSQL knows whoever it was told of last.
+        reads = sorted(reads, key=lambda read: read.statement.is_personal)
         try:
             outcomes = await self._run(reads)
         except Exception as error:  # noqa: BLE001 - handed to whoever reads
-            if len(reads) > 1 and not isinstance(error, Unavailable):
-                # One of them cannot even be sent. Nobody pays for a neighbour.
-                for read in reads:
-                    spawn(self._answer_each([read]), self._flying)
-                return
-            outcomes = [error] * len(reads)
-        for read, outcome in zip(reads, outcomes, strict=True):
+            # Of several one cannot even be sent, or the database is away.
+            outcomes = [error] * len(reads) if len(reads) == 1 or isinstance(error, Unavailable) else []
+        finally:
+            # The next flight sets out before these are told: PostgreSQL works on it meanwhile.
+            if ticket is not None:
+                self._lane.leave(ticket)
+        for read, outcome in zip(reads, outcomes, strict=False):
             _settle(read, outcome)
+        for read in reads[len(outcomes) :]:
+            if outcomes and _is_for_both(outcomes[-1], reads[len(outcomes) - 1], read):
+                _settle(read, outcomes[-1])
+            else:
+                # Nobody pays for a neighbour.
+                spawn(self._fly([read]), self._flying)
+
+
+def _is_for_both(outcome: Answer | Exception, failed: Read, behind: Read) -> bool:
+    """Whether the failure of one is the answer to another behind it: that would wait for the same lock again."""
+    is_alike = failed.statement is behind.statement
+    return isinstance(outcome, ConnectionLost) or (isinstance(outcome, LockTimeout) and is_alike)
 
 
 def _settle(read: Read, outcome: Answer | Exception | None) -> None:

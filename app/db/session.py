@@ -98,13 +98,13 @@ class Session(Runner):
         with self._connection.answers_in_time():
             return await self._connection.wire.fly(*asked)
 
-    async def each(self, transactions: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
-        """What each transaction finds, or why it failed."""
+    async def read_together(self, reads: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
+        """What each `personal` read finds, in one transaction, up to the first that fails."""
         with self._connection.answers_in_time():
-            return await self._connection.wire.fly_each(transactions)
+            return await self._connection.wire.fly_as_one(reads)
 
 
 def personal(asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Sequence[Asked]:
-    """The transaction in which PostgreSQL knows who asks, and forgets it with the answer."""
+    """The statement, behind who asks if it is personal: PostgreSQL forgets that with the transaction."""
     asked = (statement, values)
     return [(TELL, asker.values()), asked] if statement.is_personal else [asked]

@@ -44,6 +44,7 @@ PLACE = "place"
 LOCK_TIMEOUT = "lock_timeout"
 # Types whose values need no quotes in an array.
 _PLAIN = (Integer, Uuid, DateTime)
+_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|SHARE)\b")
 _PLACE_OF_VALUE = re.compile(r"%\((\w+)\)s")
 _DIALECT: Dialect = psycopg_dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
@@ -113,6 +114,8 @@ def compiled(
     assert isinstance(query, ClauseElement)
     result = query.compile(dialect=_DIALECT)
     assert isinstance(result, SQLCompiler)
+    # Reads share a transaction, and are run again: none may change or lock a row (docs/decisions/0028).
+    assert is_write or not _WRITES.search(str(result)), f"{name}: is no read"
     exported = getattr(query, "exported_columns", None)
     columns = tuple(exported.keys()) if exported is not None else ()
     if together is not None:

@@ -9,17 +9,18 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from app.booking.sql import BOOK_SLOT
-from app.db import database, joined
-from app.db.joined import AT_ONCE, CALLS_MAX
+from app.db import database, joined, lane
+from app.db.joined import CALLS_MAX
 from tests.cast import Clinic, Person, fresh_key, some_time
 from tests.patience import eventually
 from tests.tables import held, rows_of
 
 Booking = Callable[[], Response]
+LOCK = "UPDATE availability_slots SET status = status WHERE id = %s"
 
 
 class Stop:
-    """Where bookings of the application gather: as many as run at once are held up by a locked row."""
+    """Where bookings of the application gather: behind one that waits for a locked row."""
 
     def __init__(self, client: TestClient, clinic: Clinic, database_url: str) -> None:
         self.client = client
@@ -32,14 +33,11 @@ class Stop:
 
     def travel(self, *bookings: Booking) -> list[Response]:
         """The answers to bookings that left in one statement, in their order."""
-        slots = [self.clinic.dora.offers()["id"] for _ in range(AT_ONCE)]
-        ahead = [self.clinic.hires(f"ahead-{number}", role="patient") for number in range(AT_ONCE)]
-        lock = "UPDATE availability_slots SET status = status WHERE id = ANY(%s)"
-        with ThreadPoolExecutor(AT_ONCE + len(bookings)) as threads:
-            with held(self.database_url, lock, [slots]) as locked:
-                for number, (person, slot) in enumerate(zip(ahead, slots, strict=True), start=1):
-                    threads.submit(person.books, slot)
-                    eventually(lambda number=number: len(self.running) == number)
+        slot, ahead = self.clinic.dora.offers()["id"], self.clinic.hires("ahead", role="patient")
+        with ThreadPoolExecutor(1 + len(bookings)) as threads:
+            with held(self.database_url, LOCK, [slot]) as locked:
+                threads.submit(ahead.books, slot)
+                eventually(lambda: self.under_way == 1)
                 answers: list[Future[Response]] = []
                 for booking in bookings:
                     answers.append(threads.submit(booking))
@@ -48,15 +46,15 @@ class Stop:
             return [answer.result() for answer in answers]
 
     @property
-    def running(self) -> set[object]:
-        gathered = self.client.app.state.db._joined.get((BOOK_SLOT, self.clinic.id))
-        return gathered._together if gathered else set()
+    def under_way(self) -> int:
+        return len(self.client.app.state.db._joined[BOOK_SLOT, self.clinic.id]._together)
 
 
 @pytest.fixture
 def stop(client: TestClient, clinic: Clinic, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stop]:
     # Long enough for a slow machine to gather everybody.
     monkeypatch.setattr(database, "JOINED_LOCK_TIMEOUT_MS", 4_000)
+    monkeypatch.setattr(lane, "LATE_S", 4)
     clinic.paul.has_booked(clinic.dora.offers())
     client.app.state.db._joined[BOOK_SLOT, clinic.id]._most = CALLS_MAX
     yield Stop(client, clinic, database_url)
@@ -89,7 +87,7 @@ def test_each_gets_their_own(
     assert statuses(answers) == [201] * len(pairs)
     for (person, slot), answer in zip(pairs, answers, strict=True):
         assert (answer.json()["slot_id"], answer.json()["patient_id"]) == (slot["id"], person.id)
-    assert rows_of(owner, "consultations", clinic) == before + len(pairs) + AT_ONCE
+    assert rows_of(owner, "consultations", clinic) == before + len(pairs) + 1
 
 
 def test_one_slot_goes_to_one(stop: Stop, clinic: Clinic, patients: list[Person]) -> None:
@@ -146,8 +144,7 @@ def test_locked_slot_holds_up_its_own_booking_only(
     client: TestClient, clinic: Clinic, patients: list[Person], database_url: str
 ) -> None:
     locked, free = clinic.dora.offers()["id"], [clinic.dora.offers() for _ in patients[1:]]
-    lock = "UPDATE availability_slots SET status = status WHERE id = %s"
-    with ThreadPoolExecutor(1) as threads, held(database_url, lock, [locked]) as lock_holder:
+    with ThreadPoolExecutor(1) as threads, held(database_url, LOCK, [locked]) as lock_holder:
         stuck = threads.submit(patients[0].books, locked)
         for person, slot in zip(patients[1:], free, strict=True):
             person.books(slot, expect=201)
@@ -156,16 +153,35 @@ def test_locked_slot_holds_up_its_own_booking_only(
         assert stuck.result().status_code == 201
 
 
+def test_a_late_statement_lets_one_more_go_and_no_third(
+    stop: Stop, clinic: Clinic, patients: list[Person], database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "LATE_S", 0.05)
+    one, other, free, last = (clinic.dora.offers()["id"] for _ in range(4))
+    with ThreadPoolExecutor(3) as threads, held(database_url, LOCK, [one]) as first_lock:
+        stuck = [threads.submit(patients[0].books, one)]
+        eventually(lambda: stop.under_way == 1)
+        patients[1].books(free, expect=201)
+        with held(database_url, LOCK, [other]) as second_lock:
+            stuck.append(threads.submit(patients[2].books, other))
+            eventually(lambda: stop.under_way == 2)
+            waits = threads.submit(patients[3].books, last)
+            eventually(lambda: stop.waiting == 1)
+            first_lock.rollback()
+            assert waits.result().status_code == 201
+            eventually(lambda: stop.under_way == 1)
+            second_lock.rollback()
+        assert statuses([answer.result() for answer in stuck]) == [201, 201]
+
+
 def test_clinics_travel_apart(
     stop: Stop, clinic: Clinic, elsewhere: Clinic, patients: list[Person], database_url: str
 ) -> None:
     """Each statement is one clinic's, so that it stays on one shard and none waits for another."""
-    locked = [clinic.dora.offers()["id"] for _ in range(AT_ONCE)]
-    lock = "UPDATE availability_slots SET status = status WHERE id = ANY(%s)"
-    with ThreadPoolExecutor(AT_ONCE) as threads, held(database_url, lock, [locked]) as lock_holder:
-        for number, slot in enumerate(locked, start=1):
-            threads.submit(patients[number].books, slot)
-            eventually(lambda number=number: len(stop.running) == number)
+    locked = clinic.dora.offers()["id"]
+    with ThreadPoolExecutor(1) as threads, held(database_url, LOCK, [locked]) as lock_holder:
+        threads.submit(patients[1].books, locked)
+        eventually(lambda: stop.under_way == 1)
         elsewhere.paul.books(elsewhere.dora.offers(), expect=201)
-        assert len(stop.running) == AT_ONCE
+        assert stop.under_way == 1
         lock_holder.rollback()

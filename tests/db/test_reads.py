@@ -1,20 +1,23 @@
 """Reads of one moment share a flight; whoever reads sees no difference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
-from app.db import reads
+from app.db import database, lane
 from app.db.asker import Asker
 from app.db.database import Database
-from app.db.errors import ConnectionLost
+from app.db.errors import ConnectionLost, LockTimeout
+from app.db.flight import Answer, Asked
 from app.db.reads import TOGETHER_MAX
-from app.db.statement import Statement
+from app.db.session import Session
+from app.db.statement import Statement, Together, calls, compiled
 from app.kit.errors import Unavailable
 from app.observability import context
 from app.observability.context import RequestContext
@@ -28,10 +31,29 @@ def asked(text: str, *parameters: str, is_personal: bool = False) -> Statement[A
 
 PROCESS = asked("SELECT pg_backend_pid()")
 WHO = asked("SELECT current_setting('telemed.actors'), pg_backend_pid()", is_personal=True)
+NOBODY = asked("SELECT coalesce(current_setting('telemed.actors', true), '')")
 DIVIDED = asked("SELECT 10 / %(by)s::int", "by")
 ECHO = asked("SELECT %(text)s::text", "text")
 WAITS = asked("SELECT pg_advisory_xact_lock_shared(7)")
 HANGS_UP = asked("SELECT pg_terminate_backend(pg_backend_pid(), 1000)")
+_CALLS = calls(number=Integer())
+OF_MANY = compiled(
+    "of_many", select(_CALLS.c.place, _CALLS.c.number, func.pg_backend_pid()), lambda *row: row, together=Together()
+)
+
+
+@pytest.fixture
+def flights(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many went in each flight so far."""
+    counts: list[int] = []
+    read_together = Session.read_together
+
+    async def counted(self: Session, reads: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
+        counts.append(len(reads))
+        return await read_together(self, reads)
+
+    monkeypatch.setattr(Session, "read_together", counted)
+    return counts
 
 
 def with_database(url: str, use: Callable[[Database], Awaitable[None]], *, pool_max: int = 4) -> None:
@@ -67,11 +89,21 @@ def test_each_is_asked_on_behalf_of_its_own_asker(database_url: str) -> None:
     with_database(database_url, use)
 
 
-def test_more_than_a_flight_holds_are_two(database_url: str) -> None:
+def test_who_asks_is_nobody_for_what_is_nobodys(database_url: str) -> None:
     async def use(db: Database) -> None:
-        await outcomes(*(db.one(asked("SELECT pg_sleep(0.1)")) for _ in range(TOGETHER_MAX + 1)))
-        found = await outcomes(*(db.one(PROCESS) for _ in range(TOGETHER_MAX + 1)))
-        assert len(set(found)) == 2
+        patient = uuid4()
+        found = await outcomes(as_patient(db, patient), db.one(NOBODY), as_patient(db, patient), db.one(NOBODY))
+        assert [found[1], found[3]] == [("",)] * 2
+        assert str(patient) in found[0][0]
+
+    with_database(database_url, use)
+
+
+def test_more_than_a_flight_holds_go_with_the_next(database_url: str, flights: list[int]) -> None:
+    async def use(db: Database) -> None:
+        found = await outcomes(*(db.one(ECHO, text=str(number)) for number in range(TOGETHER_MAX + 2)))
+        assert found == [(str(number),) for number in range(TOGETHER_MAX + 2)]
+        assert flights == [TOGETHER_MAX, 2]
 
     with_database(database_url, use)
 
@@ -81,6 +113,22 @@ def test_what_fails_fails_alone(database_url: str) -> None:
         found = await outcomes(*(db.one(DIVIDED, by=by) for by in (1, 0, 2, 0)), db.many(DIVIDED, by=5))
         assert [found[0], found[2], found[4]] == [(10,), (5,), [(2,)]]
         assert all(isinstance(found[place], psycopg.errors.DivisionByZero) for place in (1, 3))
+
+    with_database(database_url, use)
+
+
+def test_who_wants_what_another_could_not_wait_for_does_not_wait_again(
+    database_url: str, flights: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_MS", 50)
+
+    async def use(db: Database) -> None:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as keeper:
+            await keeper.execute("SELECT pg_advisory_lock(7)")
+            found = await outcomes(db.one(DIVIDED, by=2), *(db.one(WAITS) for _ in range(3)), db.one(DIVIDED, by=5))
+        assert [found[0], found[4]] == [(5,), (2,)]
+        assert all(isinstance(stuck, LockTimeout) for stuck in found[1:4])
+        assert flights == [5, 1], "once for all, and once more for who was behind them"
 
     with_database(database_url, use)
 
@@ -143,18 +191,16 @@ def test_a_client_that_leaves_takes_nobody_along(database_url: str) -> None:
 
 
 @asynccontextmanager
-async def as_many_as_fly_wait(db: Database, url: str) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Each in a flight of its own, for something that they get when the block ends."""
+async def one_waits(db: Database, url: str) -> AsyncIterator[asyncio.Task[Any]]:
+    """In the air, for something that it gets when the block ends."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as keeper:
         await keeper.execute("SELECT pg_advisory_lock(7)")
-        waiting = []
-        for number in range(1, reads.AT_ONCE + 1):
-            waiting.append(asyncio.create_task(db.one(WAITS)))
-            while await _waiting_at(keeper) < number:
-                await asyncio.sleep(0.005)
+        waiting = asyncio.create_task(db.one(WAITS))
+        while not await _waiting_at(keeper):
+            await asyncio.sleep(0.005)
         yield waiting
         await keeper.execute("SELECT pg_advisory_unlock(7)")
-    await asyncio.gather(*waiting)
+    await waiting
 
 
 async def _waiting_at(keeper: psycopg.AsyncConnection[Any]) -> int:
@@ -173,25 +219,38 @@ async def started(*asks: Awaitable[Any]) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-def test_who_comes_while_two_are_in_the_air_goes_with_the_next(
+def test_who_comes_while_one_is_in_the_air_goes_with_the_next(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads, "IN_THE_WAY_S", 60)
+    monkeypatch.setattr(lane, "LATE_S", 60)
 
     async def use(db: Database) -> None:
-        async with as_many_as_fly_wait(db, database_url):
+        async with one_waits(db, database_url):
             asked_meanwhile = await started(*(db.one(PROCESS) for _ in range(TOGETHER_MAX)))
         assert len(set(await asyncio.gather(*asked_meanwhile))) == 1, "in one flight"
 
     with_database(database_url, use)
 
 
-def test_who_leaves_before_its_flight_takes_nobodys_place(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "IN_THE_WAY_S", 60)
-    monkeypatch.setattr(reads, "AT_ONCE", 1)
+def test_calls_that_share_a_statement_share_the_flight_too(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "LATE_S", 60)
 
     async def use(db: Database) -> None:
-        async with as_many_as_fly_wait(db, database_url):
+        async with one_waits(db, database_url):
+            alone, *together = await started(
+                db.one(PROCESS), *(db.many(OF_MANY, clinic_id=1, number=number) for number in (7, 8))
+            )
+        [process] = await alone
+        assert [await each for each in together] == [[(7, process)], [(8, process)]]
+
+    with_database(database_url, use)
+
+
+def test_who_leaves_before_its_flight_takes_nobodys_place(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "LATE_S", 60)
+
+    async def use(db: Database) -> None:
+        async with one_waits(db, database_url):
             [leaving] = await started(db.one(PROCESS))
             leaving.cancel()
         assert await asyncio.wait_for(db.one(DIVIDED, by=2), 5) == (5,)
@@ -201,19 +260,28 @@ def test_who_leaves_before_its_flight_takes_nobodys_place(database_url: str, mon
 
 def test_what_takes_long_does_not_keep_the_others_waiting(database_url: str) -> None:
     async def use(db: Database) -> None:
-        async with as_many_as_fly_wait(db, database_url) as slow:
+        async with one_waits(db, database_url) as slow:
             assert await db.one(DIVIDED, by=2) == (5,)
-            assert not any(task.done() for task in slow)
+            assert not slow.done()
 
     with_database(database_url, use)
 
 
 def test_who_waited_for_what_takes_long_does_not_go_with_its_like(database_url: str) -> None:
     async def use(db: Database) -> None:
-        async with as_many_as_fly_wait(db, database_url) as slow:
+        async with one_waits(db, database_url) as slow:
             [like_them] = await started(db.one(WAITS))
             assert await db.one(DIVIDED, by=2) == (5,)
-            assert not any(task.done() for task in (*slow, like_them))
+            assert not slow.done()
+            assert not like_them.done()
         await like_them
 
     with_database(database_url, use)
+
+
+def test_what_locks_a_row_is_no_read() -> None:
+    users = Table("users", MetaData(), Column("id", Integer))
+    for query in (select(users).with_for_update(), select(users).with_for_update(read=True), insert(users)):
+        with pytest.raises(AssertionError, match="is no read"):
+            compiled("locking", query, int)
+        compiled("locking", query, int, is_write=True)
