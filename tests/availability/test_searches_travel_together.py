@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
+from app.db.joined import Joined, Values
 from tests.cast import Clinic, Person, some_time
 from tests.patience import eventually
 from tests.tables import held
@@ -26,18 +26,23 @@ def doctors(clinic: Clinic) -> list[Person]:
     return hired
 
 
-def together(client: TestClient, database_url: str, *searches: Search) -> list[Any]:
-    """The answers to searches of which all but the first two left in one statement."""
+def together(database_url: str, *searches: Search) -> list[Any]:
+    """The answers to searches that wait at the same time, in few statements."""
+    calls = []
+    call = Joined.call
 
-    def asked() -> int:
-        # The first ones leave alone, one after the other; the others wait for them.
-        return sum(len(joined._together) + len(joined._waiting) for joined in client.app.state.db._joined.values())
+    async def counted(self: Joined[Any], values: Values) -> list[Any]:
+        calls.append(values)
+        return await call(self, values)
 
-    with ThreadPoolExecutor(len(searches)) as threads, held(database_url, LOCK, []) as locked:
-        answers = []
-        for number, search in enumerate(searches, start=1):
-            answers.append(threads.submit(search))
-            eventually(lambda number=number: asked() == number)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        ThreadPoolExecutor(len(searches)) as threads,
+        held(database_url, LOCK, []) as locked,
+    ):
+        patched.setattr(Joined, "call", counted)
+        answers = [threads.submit(search) for search in searches]
+        eventually(lambda: len(calls) == len(searches))
         locked.rollback()
         return [answer.result().json()["items"] for answer in answers]
 
@@ -46,8 +51,8 @@ def of(who: Person, doctor: Person, **query: Any) -> Search:
     return lambda: who.gets("/availability/", params={"doctor_id": doctor.id, **query}, expect=200)
 
 
-def test_each_gets_their_own_page(client: TestClient, clinic: Clinic, doctors: list[Person], database_url: str) -> None:
-    pages = together(client, database_url, *(of(clinic.paul, doctor) for doctor in [*doctors, *reversed(doctors)]))
+def test_each_gets_their_own_page(clinic: Clinic, doctors: list[Person], database_url: str) -> None:
+    pages = together(database_url, *(of(clinic.paul, doctor) for doctor in [*doctors, *reversed(doctors)]))
     counts = [1, 2, 3, 4, 5]
     assert [len(page) for page in pages] == [*counts, *reversed(counts)]
     for page, doctor in zip(pages, [*doctors, *reversed(doctors)], strict=True):
@@ -55,11 +60,9 @@ def test_each_gets_their_own_page(client: TestClient, clinic: Clinic, doctors: l
         assert [slot["starts_at"] for slot in page] == sorted(slot["starts_at"] for slot in page)
 
 
-def test_doctor_who_left_empties_her_own_page_only(
-    client: TestClient, clinic: Clinic, doctors: list[Person], database_url: str
-) -> None:
+def test_doctor_who_left_empties_her_own_page_only(clinic: Clinic, doctors: list[Person], database_url: str) -> None:
     clinic.amara.patches(f"/users/{doctors[3].id}", {"is_active": False}, expect=200)
-    pages = together(client, database_url, *(of(clinic.paul, doctor) for doctor in doctors))
+    pages = together(database_url, *(of(clinic.paul, doctor) for doctor in doctors))
     assert [len(page) for page in pages] == [1, 2, 3, 0, 5]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -58,6 +59,7 @@ def flights(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def with_database(url: str, use: Callable[[Database], Awaitable[None]], *, pool_max: int = 4) -> None:
     async def opened() -> None:
+        context.enter(RequestContext("a-request"))
         db = Database(url, app_role="telemed_owner", pool_max=pool_max)
         await db.open()
         try:
@@ -232,7 +234,9 @@ def test_who_comes_while_one_is_in_the_air_goes_with_the_next(
     with_database(database_url, use)
 
 
-def test_calls_that_share_a_statement_share_the_flight_too(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_that_share_a_statement_are_one_read_of_the_next_flight(
+    database_url: str, flights: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lane, "LATE_S", 60)
 
     async def use(db: Database) -> None:
@@ -242,6 +246,22 @@ def test_calls_that_share_a_statement_share_the_flight_too(database_url: str, mo
             )
         [process] = await alone
         assert [await each for each in together] == [[(7, process)], [(8, process)]]
+        assert flights == [2]
+
+    with_database(database_url, use)
+
+
+def test_what_the_house_asks_flies_alone(
+    database_url: str, flights: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "LATE_S", 60)
+
+    async def use(db: Database) -> None:
+        async with one_waits(db, database_url) as slow:
+            own = asyncio.get_running_loop().create_task(db.one(DIVIDED, by=2), context=Context())
+            assert await own == (5,)
+            assert not slow.done()
+        assert not flights
 
     with_database(database_url, use)
 
