@@ -20,7 +20,7 @@ from app.db import session as sessions
 from app.db.asker import SYSTEM, Asker, all_of, present
 from app.db.errors import ConnectionLost, is_connection_lost, is_out_of_order, is_retryable, translated
 from app.db.flight import Answer
-from app.db.joined import Board, Joined
+from app.db.joined import Joined
 from app.db.reads import Read, Reads
 from app.db.session import Connection, Runner, Session, personal
 from app.db.statement import LOCK_TIMEOUT, Statement, Together
@@ -149,7 +149,7 @@ class Database(Runner):
             if asker is SYSTEM:
                 # What the house asks waits for no neighbour: everybody waits for the list of void tokens.
                 return await self._run_once(asker, statement, values)
-            return await self._reads.answer(statement, lambda: (asker, values))
+            return await self._reads.answer(asker, statement, values)
         except ConnectionLost:
             # Reading twice is harmless, and the first connection may have been dead for hours.
             return await self._run_once(asker, statement, values)
@@ -168,18 +168,21 @@ class Database(Runner):
     async def _run_joined(
         self,
         statement: Statement[Any],
-        board: Board,
+        calls: list[Mapping[str, object]],
         is_alone: bool,  # noqa: FBT001 - called by Joined only
     ) -> Mapping[int, list[Any]]:
-        def ask() -> tuple[Asker, Mapping[str, Any]]:
-            return _of_all(statement, board(), is_alone=is_alone)
+        assert statement.together is not None, "a statement for several calls"
+        asker = all_of([cast("Asker", call[_ASKER]) for call in calls])
+        values: dict[str, object] = {
+            name: calls[0][name] if name in statement.together.alike_by else [call[name] for call in calls]
+            for name in calls[0]
+            if name != _ASKER
+        }
+        if LOCK_TIMEOUT in statement.parameters:
+            values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
 
-        if statement.is_write or is_alone:
-            asker, values = ask()
-            run = self._write if statement.is_write and is_alone else self._run_once
-            answer = await run(asker, statement, values)
-        else:
-            answer = await self._reads.answer(statement, ask)
+        run = self._write if statement.is_write and is_alone else self._run_once
+        answer = await run(asker, statement, values)
         found: defaultdict[int, list[Any]] = defaultdict(list)
         for place, *row in answer.rows:
             found[place].append(statement.row(*row))
@@ -278,21 +281,6 @@ class Database(Runner):
         if not self._is_down:
             _log.error("database cannot be reached")
         self._is_down = True
-
-
-def _of_all(
-    statement: Statement[Any], calls: Sequence[Mapping[str, object]], *, is_alone: bool
-) -> tuple[Asker, Mapping[str, Any]]:
-    """On whose behalf one statement runs for these calls, and with which values: an array where they may differ."""
-    assert statement.together is not None, "a statement for several calls"
-    values: dict[str, object] = {
-        name: calls[0][name] if name in statement.together.alike_by else [call[name] for call in calls]
-        for name in calls[0]
-        if name != _ASKER
-    }
-    if LOCK_TIMEOUT in statement.parameters:
-        values[LOCK_TIMEOUT] = str(LOCK_TIMEOUT_MS if is_alone else JOINED_LOCK_TIMEOUT_MS)
-    return all_of([cast("Asker", call[_ASKER]) for call in calls]), values
 
 
 def _is_final(statement: Statement[Any], error: Exception, calls: int) -> bool:

@@ -26,10 +26,8 @@ CALLS_MAX = 64
 SETTLED_A_TURN = 32
 
 Values = Mapping[str, object]
-# Who comes along, asked when the statement sets out.
-Board = Callable[[], list[Values]]
 # The rows by their call's place, from 1. Alone, a call waits for locks, and is tried again, as any other statement.
-Run = Callable[[Statement[Any], Board, bool], Awaitable[Mapping[int, list[Any]]]]
+Run = Callable[[Statement[Any], list[Values], bool], Awaitable[Mapping[int, list[Any]]]]
 
 
 @dataclass(slots=True)
@@ -50,9 +48,8 @@ class Joined(Generic[Row]):
         self._run = run
         self._is_final = is_final
         self._waiting: deque[_Call[Row]] = deque()
-        # While PostgreSQL works on one statement, we fill the next. With more, each would carry fewer calls. One that
-        # reads waits for a flight, and until then whoever comes may come along.
-        self._lane = Lane(self._start, most=UNDER_WAY_MAX, is_timed=statement.is_write)
+        # While PostgreSQL works on one statement, we fill the next. With more, each would carry fewer calls.
+        self._lane = Lane(self._start, most=UNDER_WAY_MAX)
         self._together: set[asyncio.Task[None]] = set()
         self._alone: set[asyncio.Task[None]] = set()
         # Halved by a failure, one more after a success: where constraints refuse often, few travel together.
@@ -80,7 +77,7 @@ class Joined(Generic[Row]):
 
     def _start(self) -> None:
         if self._waiting and self._lane.is_free:
-            spawn(self._work_together(self._lane.enter()), self._together)
+            spawn(self._work_together(self._take(), self._lane.enter()), self._together)
 
     def _take(self) -> list[_Call[Row]]:
         """The longest waiting, but no two that would meet each other in the statement."""
@@ -100,10 +97,13 @@ class Joined(Generic[Row]):
         self._waiting.extendleft(reversed(left))
         return list(taken.values())
 
-    async def _work_together(self, ticket: object) -> None:
-        calls: list[_Call[Row]] = []
+    async def _work_together(self, calls: list[_Call[Row]], ticket: object) -> None:
         try:
-            rows = await self._run_for(calls, ticket)
+            try:
+                rows = await self._run(self._statement, [call.values for call in calls], False)
+            finally:
+                # The next statement goes before these are answered: PostgreSQL works on it meanwhile.
+                self._lane.leave(ticket)
         except Exception as error:  # noqa: BLE001 - handed to whoever called
             if self._is_final(error, len(calls)):
                 for call in calls:
@@ -116,22 +116,6 @@ class Joined(Generic[Row]):
             self._most = min(CALLS_MAX, self._most + 1)
             self._settle_by_turns(deque((call, rows.get(place, [])) for place, call in enumerate(calls, start=1)))
 
-    async def _run_for(self, calls: list[_Call[Row]], ticket: object) -> Mapping[int, list[Row]]:
-        """The rows of whoever waits when the statement sets out; they are added to `calls`."""
-
-        def board() -> list[Values]:
-            calls.extend(self._take())
-            if not self._statement.is_write:
-                self._lane.step_aside(ticket)
-            return [call.values for call in calls]
-
-        try:
-            # If the loop stood still for very long, a second one set out, and the first has taken all along.
-            return await self._run(self._statement, board, False) if self._waiting else {}
-        finally:
-            # The next statement goes before these are answered: PostgreSQL works on it meanwhile.
-            self._lane.leave(ticket)
-
     def _settle_by_turns(self, found: deque[tuple[_Call[Row], list[Row]]]) -> None:
         for _ in range(min(SETTLED_A_TURN, len(found))):
             _settle(*found.popleft())
@@ -140,7 +124,7 @@ class Joined(Generic[Row]):
 
     async def _work_alone(self, call: _Call[Row]) -> None:
         try:
-            rows = await self._run(self._statement, lambda: [call.values], True)
+            rows = await self._run(self._statement, [call.values], True)
         except Exception as error:  # noqa: BLE001 - handed to whoever called
             _refuse(call, error)
         else:

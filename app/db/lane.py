@@ -12,21 +12,15 @@ class Lane:
     """Tells who may set out: one, until it is back or late (docs/decisions/0028).
 
     `go` is called when the next may, `late` before that if somebody took too long. However late they are, no more than
-    `most` are under way. Not `is_timed`: nobody is late, they step aside themselves.
+    `most` are under way.
     """
 
     def __init__(
-        self,
-        go: Callable[[], None],
-        *,
-        late: Callable[[], None] = lambda: None,
-        most: float = math.inf,
-        is_timed: bool = True,
+        self, go: Callable[[], None], *, late: Callable[[], None] = lambda: None, most: float = math.inf
     ) -> None:
         self._go = go
         self._late = late
         self._most = most
-        self._is_timed = is_timed
         self._ahead: object | None = None
         self._under_way: set[object] = set()
 
@@ -39,22 +33,20 @@ class Lane:
         """Set out; whoever does comes back with what they get here."""
         self._ahead = ticket = object()
         self._under_way.add(ticket)
-        if self._is_timed:
-            asyncio.get_running_loop().call_later(LATE_S, self._look_after, ticket)
+        asyncio.get_running_loop().call_later(LATE_S, self._look_after, ticket)
         return ticket
-
-    def step_aside(self, ticket: object) -> None:
-        """Let the next set out, but still be under way."""
-        if self._ahead is ticket:
-            self._ahead = None
-        self._go()
 
     def leave(self, ticket: object) -> None:
         """Be back."""
         self._under_way.discard(ticket)
-        self.step_aside(ticket)
+        self._step_aside(ticket)
 
     def _look_after(self, ticket: object) -> None:
         if self._ahead is ticket:
             self._late()
-            self.step_aside(ticket)
+            self._step_aside(ticket)
+
+    def _step_aside(self, ticket: object) -> None:
+        if self._ahead is ticket:
+            self._ahead = None
+        self._go()

@@ -7,10 +7,10 @@ Alone, each pays for a connection, a write, a wait, and a process of PostgreSQL'
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from app.db.asker import STRANGER, Asker
+from app.db.asker import Asker
 from app.db.errors import ConnectionLost, LockTimeout
 from app.db.flight import Answer
 from app.db.joined import spawn
@@ -23,25 +23,16 @@ from app.observability import context
 TOGETHER_MAX = 16
 
 
-# On whose behalf, and with which values.
-Ask = Callable[[], tuple[Asker, Mapping[str, Any]]]
-
-
 @dataclass(slots=True)
 class Read:
-    """One read on its way; `ask` is called when it sets out, for more may have come to ask with it until then."""
+    """One read on its way."""
 
+    asker: Asker
     statement: Statement[Any]
-    ask: Ask
+    values: Mapping[str, Any]
     future: "asyncio.Future[Answer | None]"
-    asker: Asker = STRANGER
-    values: Mapping[str, Any] = field(default_factory=dict)
     # If it goes by itself: what it leaves the lane with.
     ticket: object | None = None
-
-    def board(self) -> None:
-        """Set out."""
-        self.asker, self.values = self.ask()
 
 
 # What each finds, up to the first that fails.
@@ -60,10 +51,10 @@ class Reads:
         # While PostgreSQL works on one flight, we fill the next. With more, each would carry few.
         self._lane = Lane(self._start, late=self._disperse)
 
-    async def answer(self, statement: Statement[Any], ask: Ask) -> Answer:
+    async def answer(self, asker: Asker, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
         """What the statement finds. Raises as `run` tells, and as `run_alone` does."""
         loop = asyncio.get_running_loop()
-        read = Read(statement, ask, loop.create_future())
+        read = Read(asker, statement, values, loop.create_future())
         if not self._waiting:
             # At the end of this turn of the loop, so that whoever arrives in the same turn comes along.
             loop.call_soon(self._start)
@@ -88,8 +79,6 @@ class Reads:
         while self._waiting and self._lane.is_free:
             next_ones = [self._waiting.popleft() for _ in range(min(TOGETHER_MAX, len(self._waiting)))]
             taken = [read for read in next_ones if not _has_left(read)]
-            for read in taken:
-                read.board()
             if len(taken) == 1:
                 # It goes by itself, without a task for company that there is not.
                 taken[0].ticket = self._lane.enter()
@@ -102,7 +91,6 @@ class Reads:
         alike: defaultdict[Statement[Any], list[Read]] = defaultdict(list)
         while self._waiting:
             read = self._waiting.popleft()
-            read.board()
             alike[read.statement].append(read)
         for reads in alike.values():
             for first in range(0, len(reads), TOGETHER_MAX):

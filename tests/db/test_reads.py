@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 
 from app.db import database, lane
 from app.db.asker import Asker
@@ -18,7 +18,7 @@ from app.db.errors import ConnectionLost, LockTimeout
 from app.db.flight import Answer, Asked
 from app.db.reads import TOGETHER_MAX
 from app.db.session import Session
-from app.db.statement import Statement, Together, calls, compiled
+from app.db.statement import Statement, compiled
 from app.kit.errors import Unavailable
 from app.observability import context
 from app.observability.context import RequestContext
@@ -37,10 +37,6 @@ DIVIDED = asked("SELECT 10 / %(by)s::int", "by")
 ECHO = asked("SELECT %(text)s::text", "text")
 WAITS = asked("SELECT pg_advisory_xact_lock_shared(7)")
 HANGS_UP = asked("SELECT pg_terminate_backend(pg_backend_pid(), 1000)")
-_CALLS = calls(number=Integer())
-OF_MANY = compiled(
-    "of_many", select(_CALLS.c.place, _CALLS.c.number, func.pg_backend_pid()), lambda *row: row, together=Together()
-)
 
 
 @pytest.fixture
@@ -230,23 +226,6 @@ def test_who_comes_while_one_is_in_the_air_goes_with_the_next(
         async with one_waits(db, database_url):
             asked_meanwhile = await started(*(db.one(PROCESS) for _ in range(TOGETHER_MAX)))
         assert len(set(await asyncio.gather(*asked_meanwhile))) == 1, "in one flight"
-
-    with_database(database_url, use)
-
-
-def test_calls_that_share_a_statement_are_one_read_of_the_next_flight(
-    database_url: str, flights: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lane, "LATE_S", 60)
-
-    async def use(db: Database) -> None:
-        async with one_waits(db, database_url):
-            alone, *together = await started(
-                db.one(PROCESS), *(db.many(OF_MANY, clinic_id=1, number=number) for number in (7, 8))
-            )
-        [process] = await alone
-        assert [await each for each in together] == [[(7, process)], [(8, process)]]
-        assert flights == [2]
 
     with_database(database_url, use)
 
