@@ -18,7 +18,7 @@ import psycopg_pool
 
 from app.db import session as sessions
 from app.db.asker import SYSTEM, Asker, all_of, present
-from app.db.errors import ConnectionLost, is_connection_lost, is_out_of_order, is_retryable, translated
+from app.db.errors import ConnectionLost, LockTimeout, is_connection_lost, is_out_of_order, is_retryable, translated
 from app.db.flight import Answer
 from app.db.joined import Joined
 from app.db.reads import Read, Reads
@@ -288,6 +288,9 @@ def _is_final(statement: Statement[Any], error: Exception, calls: int) -> bool:
     if isinstance(error, ConnectionLost):
         # A read is tried once more; what became of a write is unknown.
         return statement.is_write
+    if isinstance(error, LockTimeout) and not statement.is_write:
+        # A read waits for whole tables only: each would wait again for the same, on a connection of its own.
+        return True
     if isinstance(error, Unavailable):
         # What PostgreSQL said of a statement (a lock, a deadlock) has a code, and may be about one call; without one
         # the database is away.

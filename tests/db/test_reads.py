@@ -1,7 +1,7 @@
 """Reads of one moment share a flight; whoever reads sees no difference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import Context
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
 
 from app.db import database, lane
 from app.db.asker import Asker
@@ -18,7 +18,7 @@ from app.db.errors import ConnectionLost, LockTimeout
 from app.db.flight import Answer, Asked
 from app.db.reads import TOGETHER_MAX
 from app.db.session import Session
-from app.db.statement import Statement, compiled
+from app.db.statement import Statement, Together, calls, compiled
 from app.kit.errors import Unavailable
 from app.observability import context
 from app.observability.context import RequestContext
@@ -127,6 +127,33 @@ def test_who_wants_what_another_could_not_wait_for_does_not_wait_again(
         assert [found[0], found[4]] == [(5,), (2,)]
         assert all(isinstance(stuck, LockTimeout) for stuck in found[1:4])
         assert flights == [5, 1], "once for all, and once more for who was behind them"
+
+    with_database(database_url, use)
+
+
+def test_of_calls_that_share_a_read_none_waits_twice_for_its_lock(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = calls(number=Integer())
+    stuck = compiled(
+        "stuck", select(number.c.place, func.pg_advisory_xact_lock_shared(7)), lambda *row: row, together=Together()
+    )
+    ran: list[str] = []
+    run = Session.run
+
+    async def counted(self: Session, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
+        ran.append(statement.name)
+        return await run(self, statement, values)
+
+    monkeypatch.setattr(Session, "run", counted)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT_MS", 50)
+
+    async def use(db: Database) -> None:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as keeper:
+            await keeper.execute("SELECT pg_advisory_lock(7)")
+            found = await outcomes(*(db.many(stuck, clinic_id=1, number=number) for number in range(3)))
+        assert all(isinstance(told, LockTimeout) for told in found)
+        assert ran == ["stuck"]
 
     with_database(database_url, use)
 
