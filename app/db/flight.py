@@ -70,7 +70,8 @@ class Wire:
     async def fly_as_one(self, parts: Sequence[Sequence[Asked]]) -> list[Answer | psycopg.Error]:
         """Run all parts as one transaction: what each found, up to the first that failed.
 
-        PostgreSQL begins, commits and answers once. After a failure nothing is kept: only what reads is told.
+        PostgreSQL begins, commits and answers once. After a failure nothing is kept, and what was read
+        before it holds all the same.
         """
         if len(self._names) > PREPARED_MAX:
             await self._connection.execute(_FORGET)
@@ -132,7 +133,7 @@ class Wire:
     def _answer(
         self, calls: Iterable[_Call], answers: Iterator[PGresult], broken: psycopg.Error | None
     ) -> Answer | psycopg.Error:
-        """What became of these. What was prepared is known from now on, whether or not it ran."""
+        """What became of one part. What was prepared is known from now on, whether or not it ran."""
         result: PGresult | None = None
         for call in calls:
             for is_prepared in (True, False) if call.is_new else (False,):
