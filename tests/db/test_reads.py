@@ -142,7 +142,9 @@ def test_of_calls_that_share_a_read_none_waits_twice_for_its_lock(
     run = Session.run
 
     async def counted(self: Session, statement: Statement[Any], values: Mapping[str, Any]) -> Answer:
-        ran.append(statement.name)
+        # Other tests' application asks things of its own meanwhile, in this process.
+        if statement is stuck:
+            ran.append(statement.name)
         return await run(self, statement, values)
 
     monkeypatch.setattr(Session, "run", counted)

@@ -1,7 +1,6 @@
 """What an operator sees of a clinical day on which much goes wrong: identifiers, and nobody's data."""
 
 import asyncio
-import gc
 import json
 import logging
 from collections.abc import Iterator
@@ -193,7 +192,6 @@ def test_exception_that_nobody_awaited_is_told_without_its_message(talkative: Te
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         del task
-        gc.collect()
 
     assert talkative.portal
     talkative.portal.call(forget)
