@@ -62,6 +62,14 @@ def process_of(hasher: Hasher) -> "subprocess.Popen[bytes]":
     return hasher._process
 
 
+def leave_a_question(hasher: Hasher) -> None:
+    """As somebody does who asks and leaves."""
+    assert hasher._process
+    assert hasher._process.stdin
+    hasher._process.stdin.write(b"%s left\n" % bcrypt.gensalt(4))
+    hasher._process.stdin.flush()
+
+
 def test_it_makes_the_hashes_of_bcrypt(hasher: Hasher) -> None:
     for number in range(20):
         password, salt = f"password-{number}".encode(), bcrypt.gensalt(4)
@@ -89,11 +97,8 @@ def test_process_that_died_while_nobody_needed_it_costs_nobody_a_login(hasher: H
 
 
 def test_answer_to_another_question_is_nobodys(hasher: Hasher) -> None:
-    asked = process_of(hasher).stdin
-    assert asked
-    # What somebody asked who has left: its answer is not for the next one.
-    asked.write(b"%s left\n" % bcrypt.gensalt(4))
-    asked.flush()
+    process_of(hasher)
+    leave_a_question(hasher)
     with pytest.raises(HasherFailed):
         hasher.hashed(b"second", bcrypt.gensalt(4))
 
@@ -213,13 +218,13 @@ def test_it_knows_how_long_it_takes(hasher: Hasher) -> None:
 
 
 def test_hash_that_failed_is_told_to_be_tried_again(passwords: Passwords) -> None:
-    async def kill() -> None:
+    async def ask() -> None:
         known = await passwords.hash("plum-tractor")
-        assert passwords._hasher_in_calm._process
-        passwords._hasher_in_calm._process.kill()
+        # What comes back then is no answer to what is asked next.
+        leave_a_question(passwords._hasher_in_calm)
         with pytest.raises(Unavailable):
             await passwords.verify("plum-tractor", known)
         assert await passwords.verify("plum-tractor", known)
         assert not await passwords.verify("another", known)
 
-    asyncio.run(kill())
+    asyncio.run(ask())
