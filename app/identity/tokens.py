@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 import warnings
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -26,7 +27,7 @@ TOKEN_BYTES_MAX = 4096
 SECRET_BYTES = 32
 # Two servers whose clocks differ a little must not refuse each other's fresh tokens.
 CLOCK_SKEW_S = 60
-# A session sends its token again and again: 5 MB remember as many as are in use at a time.
+# A session sends its token again and again: 10 MB remember those in use.
 KNOWN_MAX = 20_000
 _CLINIC_BYTES, _KEY_ID_BYTES = 4, 6
 # A claim of those only who must set a second factor up before anything else.
@@ -45,8 +46,9 @@ class AccessTokens:
     # By the id that stands in a token's header. As JWKs: PyJWT looks at a plain secret anew each time, whether it is a
     # certificate by mistake.
     _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
-    # By digest: who it was made for, and until when. What ends a token earlier is asked elsewhere, each time.
-    _known: dict[bytes, tuple[Principal, float]] = field(default_factory=dict)
+    # By digest, the last one that was read at the end: who it was made for, and until when. What ends a token earlier
+    # is asked elsewhere, each time.
+    _known: OrderedDict[bytes, tuple[Principal, float]] = field(default_factory=OrderedDict)
 
     _own_key_id: str = field(init=False)
 
@@ -82,10 +84,11 @@ class AccessTokens:
         digest = hashlib.sha256(token.encode()).digest()
         known = self._known.get(digest)
         if known is None:
-            known = self._verified(token)
-            if len(self._known) >= KNOWN_MAX:
-                self._known.clear()
-            self._known[digest] = known
+            known = self._known[digest] = self._verified(token)
+            if len(self._known) > KNOWN_MAX:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(digest)
         principal, expires_at = known
         if expires_at <= time.time():
             raise Unauthenticated

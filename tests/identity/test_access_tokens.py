@@ -207,8 +207,33 @@ def test_no_two_tokens_are_the_same(clinic: Clinic) -> None:
     assert claims_of(first)["sid"] != claims_of(second)["sid"]
 
 
-def test_token_that_was_read_before_still_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = AccessTokens("only-for-this-test-0123456789-abcdefghijklmnop", "HS256", timedelta(minutes=15))
+@pytest.fixture
+def tokens() -> AccessTokens:
+    return AccessTokens("only-for-this-test-0123456789-abcdefghijklmnop", "HS256", timedelta(minutes=15))
+
+
+def test_of_many_tokens_those_in_use_are_not_verified_again(
+    tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+    decode = jwt.decode_complete
+
+    def noted(token: str, *arguments: Any, **options: Any) -> Any:
+        verified.append(token)
+        return decode(token, *arguments, **options)
+
+    monkeypatch.setattr(jwt, "decode_complete", noted)
+    monkeypatch.setattr("app.identity.tokens.KNOWN_MAX", 2)
+    used, once, another = (
+        tokens.issue(Principal(1, UUID(int=number), "patient", UUID(int=2), 1), now=datetime.now(UTC))
+        for number in range(3)
+    )
+    for token in (used, once, used, another, used, once):
+        tokens.read(token)
+    assert verified == [used, once, another, once]
+
+
+def test_token_that_was_read_before_still_expires(tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     person = Principal(1, UUID(int=1), "patient", UUID(int=2), 1)
     token = tokens.issue(person, now=datetime.now(UTC))
     assert tokens.read(token) == tokens.read(token) == person
