@@ -16,12 +16,16 @@ from psycopg import generators, pq
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq.abc import PGresult
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Wait
 
 from app.db.statement import Statement
 
 # What is kept prepared on a connection; past it all of it is forgotten. Few connections ever see so many.
 PREPARED_MAX = 400
+
+# libpq reads 16 KB at a time, and a socket holds some 200. Each wait is a turn of the loop: 10 ms in a full house.
+READS_A_WAIT = 16
 
 _FORGET = b"DEALLOCATE ALL"
 
@@ -116,6 +120,7 @@ class Wire:
             pgconn.pipeline_sync()
             yield from generators.send(pgconn)
             while True:
+                yield from _received(pgconn)
                 told = yield from generators.fetch_many(pgconn)
                 if not told:
                     raise psycopg.OperationalError("no answer, and no end of them")
@@ -149,3 +154,13 @@ class Wire:
         assert result is not None, "a part has a statement"
         self._adapted.set_pgresult(result)
         return Answer(self._adapted.load_rows(0, result.ntuples, tuple), result.command_tuples or 0)
+
+
+def _received(pgconn: PGconn) -> PQGen[None]:
+    """Wait for the next result, and take what is there of it each time."""
+    while pgconn.is_busy():
+        yield Wait.R
+        for _ in range(READS_A_WAIT):
+            pgconn.consume_input()
+            if not pgconn.is_busy():
+                return

@@ -1,6 +1,9 @@
 """Statements travel in one write, and whatever goes wrong on the way, the connection is whole or gone."""
 
 import asyncio
+import fcntl
+import sys
+import termios
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -9,6 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import errors
+from psycopg.abc import PQGen
 from sqlalchemy import ARRAY, BigInteger, Integer, bindparam, select
 from sqlalchemy.types import TypeEngine
 
@@ -16,6 +20,7 @@ from app.db import flight
 from app.db.flight import Answer, Wire
 from app.db.schema import Instant, Uuid
 from app.db.statement import Statement, compiled
+from tests.patience import eventually
 
 FAR, NEAR = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC), datetime(1, 1, 1, tzinfo=UTC)
 ELSEWHERE = datetime(2026, 11, 29, 12, tzinfo=timezone(timedelta(hours=5, minutes=45)))
@@ -46,6 +51,37 @@ def test_a_flight_is_one_transaction_and_answers_what_is_last(database_url: str)
         assert (await wire.fly((told, {}))).rows == [("", 1)] * 2, "forgotten with the answer"
 
     over_a_wire(database_url, use)
+
+
+def test_a_long_answer_that_is_there_is_taken_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # 120 kB, of which libpq reads 16 at a time.
+    long = asked("SELECT repeat('x', 50) FROM generate_series(1, 2000)")
+
+    async def use(connection: psycopg.AsyncConnection[Any], wire: Wire) -> None:
+        await wire.fly((long, {}))
+        waits = 0
+
+        def patient(exchange: PQGen[Any]) -> PQGen[Any]:
+            nonlocal waits
+            try:
+                asks_for = next(exchange)
+                while True:
+                    waits += 1
+                    eventually(lambda: _bytes_there(connection.fileno()) >= 120_000)
+                    asks_for = exchange.send((yield asks_for))
+            except StopIteration as end:
+                return end.value
+
+        wait = connection.wait
+        monkeypatch.setattr(connection, "wait", lambda exchange: wait(patient(exchange)))
+        assert len((await wire.fly((long, {}))).rows) == 2_000
+        assert waits == 1
+
+    over_a_wire(database_url, use)
+
+
+def _bytes_there(socket: int) -> int:
+    return int.from_bytes(fcntl.ioctl(socket, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_a_statement_whose_first_run_fails_is_prepared(database_url: str) -> None:
