@@ -11,7 +11,7 @@ import pytest
 
 from app.audit.seals import sql as seals
 from app.booking import sql as booking
-from app.db import embedded, turns
+from app.db import asker, embedded, turns
 from app.db.statement import Statement
 from app.identity.revocations import sql as revocations
 from app.identity.sessions import sql as sessions
@@ -86,6 +86,23 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
+def explained(
+    connection: psycopg.Connection[Any], statement: Statement[Any], values: dict[str, object], *, first: str = ""
+) -> list[dict[str, Any]]:
+    """The plan's nodes, executed as the application executes it: row-level security keeps conditions from indexes."""
+    with connection.transaction(force_rollback=True):
+        if first:
+            connection.execute(first.encode())
+        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        connection.execute("SET LOCAL ROLE telemed_app")
+        for told, given in ((asker.TELL, asker.SYSTEM.values()), (turns.TAKE_TURN, {})):
+            connection.execute(told.text.encode(), told.bind(given))
+        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.text}".encode()
+        row = connection.execute(explain, statement.bind(values), prepare=True).fetchone()
+    assert row is not None
+    return [*nodes(row[0][0]["Plan"])]
+
+
 def read(node: dict[str, Any]) -> float:
     """How many rows a node has looked at."""
     return (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
@@ -94,13 +111,7 @@ def read(node: dict[str, Any]) -> float:
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda case: case[0].name)
 def test_job_scans_no_table(full: psycopg.Connection[Any], statement: tuple[Statement[Any], dict[str, object]]) -> None:
     query, values = statement
-    with full.transaction(force_rollback=True):
-        full.execute(turns.TAKE_TURN.text.encode(), turns.TAKE_TURN.bind({}))
-        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
-        row = full.execute(explain, query.bind(values)).fetchone()
-    assert row is not None
-    plan = row[0][0]["Plan"]
-    seen = list(nodes(plan))
+    seen = explained(full, query, values)
     assert any(node["Actual Rows"] == values.get("rows", 100) for node in seen), "there was a batch to do"
     scans = {f"{node['Node Type']} on {node['Relation Name']}": read(node) for node in seen if "Relation Name" in node}
     assert not [scan for scan in scans if scan.startswith("Seq")], scans
@@ -110,12 +121,7 @@ def test_job_scans_no_table(full: psycopg.Connection[Any], statement: tuple[Stat
 
 def test_postman_reads_what_he_takes(full: psycopg.Connection[Any]) -> None:
     """Every two seconds, in every process, and without a job's limits."""
-    with full.transaction(force_rollback=True):
-        full.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {outbox.CLAIM_DUE.text}".encode()
-        row = full.execute(explain, outbox.CLAIM_DUE.bind({"topics": ["link.made"]})).fetchone()
-    assert row is not None
-    seen = list(nodes(row[0][0]["Plan"]))
+    seen = explained(full, outbox.CLAIM_DUE, {"topics": ["link.made"]})
     assert any(node["Actual Rows"] == outbox.CLAIMED_MAX for node in seen), "there was a batch to take"
     scans = {f"{node['Node Type']} on {node['Relation Name']}": read(node) for node in seen if "Relation Name" in node}
     assert max(scans.values()) <= outbox.CLAIMED_MAX, scans
@@ -127,13 +133,8 @@ def test_refused_keys_cost_nothing(
 ) -> None:
     """With nothing to do, a round looks at no key, however many stay for ever."""
     query, values = statement
-    with full.transaction(force_rollback=True):
-        full.execute(turns.TAKE_TURN.text.encode(), turns.TAKE_TURN.bind({}))
-        full.execute("DELETE FROM idempotency_keys WHERE key LIKE 'old%'")
-        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
-        row = full.execute(explain, query.bind(values)).fetchone()
-    assert row is not None
-    scans = {node["Node Type"]: read(node) for node in nodes(row[0][0]["Plan"]) if "Relation Name" in node}
+    seen = explained(full, query, values, first="DELETE FROM idempotency_keys WHERE key LIKE 'old%'")
+    scans = {node["Node Type"]: read(node) for node in seen if "Relation Name" in node}
     assert sum(scans.values()) == 0, scans
 
 
@@ -155,14 +156,9 @@ def test_sealing_and_checking_read_what_they_seal(
 ) -> None:
     """Twice a minute in every process, and for the whole log: whatever the months and clinics."""
     query, values = statement
-    with full.transaction(force_rollback=True):
-        full.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        explain = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.text}".encode()
-        row = full.execute(explain, query.bind(values), prepare=True).fetchone()
-    assert row is not None
     scans = {
         f"{node['Node Type']} on {node['Relation Name']}": read(node)
-        for node in nodes(row[0][0]["Plan"])
+        for node in explained(full, query, values)
         if "Relation Name" in node and node["Relation Name"] != "clinics"
     }
     assert max(scans.values()) <= 501, scans

@@ -35,6 +35,7 @@ UNSEALED_MAX = 100_000
 # Identity owns it and stands above.
 _clinics = table("clinics", column("clinic_id", Integer), column("slug", Text))
 _EPOCH: ColumnElement[Any] = literal_column("timestamptz '1970-01-01 00:00:00Z'")
+_FIRST_ID: ColumnElement[Any] = literal_column("uuid '00000000-0000-0000-0000-000000000000'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +132,17 @@ _newest = (
     .limit(literal_column("1"))
     .lateral("newest")
 )
-_from = func.coalesce(_newest.c.last_at, _EPOCH)
+# Not `coalesce`: under row-level security PostgreSQL looks into an index only for what cannot give rows away, and does
+# not know that of it. Each round would read the clinic's whole month.
+_from = case((_newest.c.last_at.is_(None), _EPOCH), else_=_newest.c.last_at)
+_from_id = case((_newest.c.last_id.is_(None), _FIRST_ID), else_=_newest.c.last_id)
 # With a limit, it is looked up for each clinic, and never joined as a whole.
 _one_behind = (
     select(audit_logs.c.id)
     .where(
         audit_logs.c.clinic_id == _clinics.c.clinic_id,
         audit_logs.c.occurred_at >= _from,
-        _position
-        > tuple_(
-            _from, func.coalesce(_newest.c.last_id, literal_column("uuid '00000000-0000-0000-0000-000000000000'"))
-        ),
+        _position > tuple_(_from, _from_id),
         audit_logs.c.occurred_at <= bindparam("cut", type_=Instant),
     )
     .order_by(audit_logs.c.occurred_at, audit_logs.c.id)
