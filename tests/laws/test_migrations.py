@@ -24,6 +24,9 @@ UNION ALL SELECT 'trigger', tgrelid::regclass::text, tgname, pg_get_triggerdef(o
 FROM pg_trigger WHERE NOT tgisinternal
 UNION ALL SELECT 'grant', table_name, grantee, privilege_type
 FROM information_schema.table_privileges WHERE table_schema = 'public'
+UNION ALL SELECT 'policy', tablename, policyname, concat_ws(' ', cmd, qual, with_check)
+FROM pg_policies WHERE schemaname = 'public'
+UNION ALL SELECT 'view', viewname, viewowner, definition FROM pg_views WHERE schemaname = 'public'
 ORDER BY 1, 2, 3, 4
 """
 LEFT_OVER = """
