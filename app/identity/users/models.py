@@ -78,13 +78,14 @@ users = Table(
         "id",
         postgresql_where=_IS_WORKING_DOCTOR,
     ),
-    # The trigrams of the name; GIN could not begin with the clinic.
+    # The trigrams of the name.
     Index(
         "ix_users_clinic_id_name_parts_doctor",
         "clinic_id",
         literal_column("lower(full_name)").label("name"),
-        postgresql_using="gist",
-        postgresql_ops={"name": "gist_trgm_ops (siglen='64')"},
+        postgresql_using="gin",
+        postgresql_ops={"name": "gin_trgm_ops"},
+        postgresql_with={"fastupdate": "off"},
         postgresql_where=_IS_WORKING_DOCTOR,
     ),
     Index("ix_users_clinic_id_id_inactive", "clinic_id", "id", postgresql_where=text("NOT is_active")),
