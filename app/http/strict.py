@@ -56,9 +56,10 @@ def check_query(request: Request, *, takes_query: bool) -> None:
     """Raises `Invalid` for a parameter that is given twice, or to an address that takes none."""
     if not request.scope["query_string"]:
         return
-    times = Counter(name for name, _ in request.query_params.multi_items())
-    wrong = sorted(name for name in times if not takes_query or times[name] > 1)
-    if wrong:
+    names = [name for name, _ in request.query_params.multi_items()]
+    if not takes_query or len({*names}) < len(names):
+        times = Counter(names)
+        wrong = sorted(name for name in times if not takes_query or times[name] > 1)
         message = "is given more than once" if takes_query else "is not a parameter of this address"
         raise Invalid(*(FieldError(f"query.{name}", message) for name in wrong[:FIELD_ERRORS_MAX]))
 

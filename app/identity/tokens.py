@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 import time
-import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from app.identity.rules import ROLES, Principal
 from app.kit import keys
@@ -43,8 +43,7 @@ class AccessTokens:
     algorithm: str
     lifetime: timedelta
     accepted: tuple[str, ...] = ()
-    # By the id that stands in a token's header. As JWKs: PyJWT looks at a plain secret anew each time, whether it is a
-    # certificate by mistake.
+    # By the id that stands in a token's header.
     _keys: dict[str, jwt.PyJWK] = field(default_factory=dict)
     # By digest, the last one that was read at the end: who it was made for, and until when. What ends a token earlier
     # is asked elsewhere, each time.
@@ -71,17 +70,14 @@ class AccessTokens:
             "ver": principal.token_version,
             **({_FACTOR: _TO_ENROL} if principal.needs_factor else {}),
         }
-        with warnings.catch_warnings():
-            # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
-            warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-            headers = {"typ": TYPE, "kid": self._own_key_id}
-            return jwt.encode(claims, self.secret_key, algorithm=self.algorithm, headers=headers)
+        headers = {"typ": TYPE, "kid": self._own_key_id}
+        return jwt.encode(claims, self._keys[self._own_key_id], algorithm=self.algorithm, headers=headers)
 
     def read(self, token: str) -> Principal:
         """The principal of a valid token. Raises `Unauthenticated` for any other."""
         if len(token) > TOKEN_BYTES_MAX:
             raise Unauthenticated
-        digest = hashlib.sha256(token.encode()).digest()
+        digest = hashlib.blake2b(token.encode(), digest_size=32).digest()
         known = self._known.get(digest)
         if known is None:
             known = self._known[digest] = self._verified(token)
@@ -116,7 +112,21 @@ class AccessTokens:
 
     def _jwk(self, secret: str) -> jwt.PyJWK:
         spelt = base64.urlsafe_b64encode(secret.encode()).decode()
-        return jwt.PyJWK.from_dict({"kty": "oct", "k": spelt, "alg": self.algorithm})
+        key = jwt.PyJWK.from_dict({"kty": "oct", "k": spelt, "alg": self.algorithm})
+        assert isinstance(key.Algorithm, HMACAlgorithm), "the settings know no other"
+        key.Algorithm = _Hmac(key.Algorithm.hash_alg)
+        return key
+
+
+class _Hmac(HMACAlgorithm):
+    """With a key that is taken as it is: PyJWT looks at it for each token, whether it is a certificate by mistake."""
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return key.encode() if isinstance(key, str) else key
+
+    def check_key_length(self, key: bytes) -> None:  # noqa: ARG002 - as PyJWT calls it
+        # 32 bytes of entropy are 256 bits of security, also where HS512 would like longer keys.
+        return
 
 
 def _key_id(secret: str) -> str:
