@@ -28,6 +28,8 @@ class Scale:
     growth_rounds: int = 3
     # The smallest town has 4,800 free slots: all rounds together stay below.
     growth_requests: int = 1_200
+    # Searches use nothing up: so many that chance is no plan's merit.
+    growth_searches: int = 3_600
     growth_warm_up: int = 400
     hold_connections: int = 1_000
     hold_s: float = 60
@@ -74,6 +76,7 @@ QUICK = Scale(
     growth_slots=(10_000, 40_000),
     growth_rounds=1,
     growth_requests=300,
+    growth_searches=300,
     growth_warm_up=50,
     hold_connections=100,
     hold_s=3,

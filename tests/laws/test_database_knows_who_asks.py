@@ -161,3 +161,14 @@ def test_without_the_gate_the_database_stops_the_wrong_role(
     with monkeypatch.context() as patched:
         patched.setattr(guard, "may", lambda *_: True)
         assert [through for cell in cells if (through := gets_through(cell, town, owner))] == []
+
+
+def test_policies_ask_yes_or_no(owner: psycopg.Connection) -> None:
+    """Of a sub-select's word PostgreSQL expects one row in two hundred, and sorts a clinic's history for a page."""
+    asks_for_a_word = r"'telemed\.role'[^)]*\) AS current_setting\) = '"
+    found = owner.execute(
+        "SELECT tablename, policyname FROM pg_policies WHERE qual ~ %s"
+        " UNION ALL SELECT viewname, 'view' FROM pg_views WHERE definition ~ %s",
+        [asks_for_a_word, asks_for_a_word],
+    ).fetchall()
+    assert found == []

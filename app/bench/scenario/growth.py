@@ -17,7 +17,6 @@ CONNECTIONS = 8
 RATIO_MAX = 1.5
 # Nobody logs in here.
 NO_PASSWORD = "!"  # noqa: S105 - no hash looks like this
-OPERATIONS = ("bookings", "searches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,14 @@ def measure(bench: Bench) -> GrowthResult:
         grown = {slots: _grow(bench, stack, scale.grown_town(slots)) for slots in scale.growth_slots}
         for slots, town in grown.items():
             bench.tell(f"growth: warming up {slots:,} slots")
-            _round(sizes[slots], town, count=scale.growth_warm_up)
+            _round(sizes[slots], town, bookings=scale.growth_warm_up, searches=scale.growth_warm_up)
             sizes[slots] = replace(sizes[slots], load_s=round(town.load_s, 1))
         for turn in range(scale.growth_rounds):
             for slots, town in grown.items():
                 bench.tell(f"growth: {slots:,} slots, round {turn + 1} of {scale.growth_rounds}")
-                sizes[slots] = _round(sizes[slots], town, count=scale.growth_requests)
+                sizes[slots] = _round(
+                    sizes[slots], town, bookings=scale.growth_requests, searches=scale.growth_searches
+                )
         doubles = sum(loading.doubles(town.cluster.url("postgres")) for town in grown.values())
     measured = list(sizes.values())
     return GrowthResult(measured, _ratio(measured, "bookings"), _ratio(measured, "searches"), doubles)
@@ -97,14 +98,14 @@ def _grow(bench: Bench, stack: ExitStack, town: Town) -> _Grown:
     return _Grown(cluster, server, Traffic(town, secret_key=cluster.secret), load_s)
 
 
-def _round(size: Size, grown: _Grown, *, count: int) -> Size:
+def _round(size: Size, grown: _Grown, *, bookings: int, searches: int) -> Size:
     """A fixed number of each, so that every town does the same work."""
+    made = {"bookings": list(grown.traffic.bookings(bookings)), "searches": list(grown.traffic.searches(searches))}
     found = {}
     failed = 0
     with Generator(grown.server.port, connections=CONNECTIONS) as generator:
-        for operation in OPERATIONS:
-            make = grown.traffic.bookings if operation == "bookings" else grown.traffic.searches
-            run = generator.closed_loop(list(make(count)))
+        for operation, requests in made.items():
+            run = generator.closed_loop(requests)
             found[operation] = Latency.of(sample.latency_ms for sample in run.samples)
             failed += errors(run.samples)
     return replace(
