@@ -1,4 +1,4 @@
-"""The names of doctors are found by GIN: 0.04 ms instead of 0.35 for a name that 250 of 5,000 have."""
+"""The names of doctors are found by GIN: a search for one that 250 of 5,000 have takes 0.33 ms instead of 0.69."""
 
 from app.db.migrations.steps import run
 
