@@ -34,7 +34,7 @@ class Scale:
     hold_connections: int = 1_000
     hold_s: float = 60
     overload_connections: int = 2_000
-    overload_rounds: int = 3
+    overload_rounds: int = 5
     overload_s: float = 8
     recovery_s: float = 8
     day_factors: tuple[int, ...] = (1, 10, 100)

@@ -25,7 +25,7 @@ ALIKE_AT_WORK_MAX, ALIKE_WAITING_MAX = 16, 2048
 # A longer body is compared with no other.
 ALIKE_BYTES_MAX = 1024
 # An orchestrator that is turned away would restart us for being busy.
-ALWAYS_SERVED = "/health/"
+ALWAYS_SERVED = b"/health/"
 TELL_EVERY_S = 1.0
 _log = logs.logger("http")
 
@@ -48,14 +48,14 @@ class Door:
                 self._waiting.append((protocol, cycle, app))
             else:
                 self._turn_away(protocol, cycle)
-        elif len(protocol.tasks) < AT_WORK_MAX or cycle.scope["path"].startswith(ALWAYS_SERVED):
+        elif len(protocol.tasks) < AT_WORK_MAX or cycle.scope["raw_path"].startswith(ALWAYS_SERVED):
             self._let_in(protocol, cycle, app, wish, is_alike=is_alike)
         else:
             self._turn_away(protocol, cycle)
 
     def sends_away(self, wish: Glance) -> bool:
         """Whether there is no place for it, nor one to wait in its crowd, in a house that is full."""
-        if wish.path.startswith(ALWAYS_SERVED.encode()) or _spelled(wish.path, wish.body) in self._at_work:
+        if wish.path.startswith(ALWAYS_SERVED) or _spelled(wish.path, wish.body) in self._at_work:
             return False
         self._count()
         return True
@@ -120,6 +120,7 @@ class Protocol(HttpToolsProtocol):
 
     def serve(self, cycle: RequestResponseCycle, app: Any) -> "asyncio.Task[None]":
         """Begin to answer."""
+        cycle.transport = cast("asyncio.Transport", _InOne(cycle))
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
@@ -175,8 +176,45 @@ class Protocol(HttpToolsProtocol):
 
     def _is_answering(self) -> bool:
         # There is none before the first request, although uvicorn's type says otherwise.
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
+
+
+class _InOne:
+    """What one answer is written to: its head waits for its body, and both go in one packet.
+
+    uvicorn writes them one after the other, and since 0.23 uvloop sends each at once.
+    """
+
+    __slots__ = ("_cycle", "_head", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        # None until there is one; nothing from when it has gone.
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Send `data` with the head before it, unless it is the head and more will follow."""
+        if self._head is None and self._cycle.response_started and self._cycle.scope["method"] != "HEAD":
+            self._head = data
+        else:
+            self._send(data)
+
+    def close(self) -> None:
+        """Close the connection behind what was written."""
+        if self._head:
+            self._send(b"")
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is."""
+        return self._transport.is_closing()
+
+    def _send(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._transport.write(data)
 
 
 def _wish(cycle: RequestResponseCycle) -> bytes:

@@ -165,7 +165,9 @@ def _request_id(headers: RawHeaders) -> str:
 
 
 def _taken_or_made(given: bytes | None) -> str:
-    text = given.decode("latin-1") if given else ""
+    if given is None:
+        return uuid7_text()
+    text = given.decode("latin-1")
     return text if REQUEST_ID.fullmatch(text) else uuid7_text()
 
 

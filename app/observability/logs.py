@@ -1,5 +1,6 @@
 """One JSON object a line on standard output, for our own loggers and for every library's."""
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -69,11 +70,27 @@ class _Lines:
 
     def __init__(self, handler: logging.StreamHandler[TextIO]) -> None:
         self._handler = handler
+        self._waiting: list[str] = []
 
     def msg(self, line: str) -> None:
+        """Write the line, behind those that wait."""
         with self._handler.lock or nullcontext():
-            self._handler.stream.write(line + "\n")
-            self._handler.flush()
+            self._waiting.append(line)
+            self._write()
+
+    def msg_soon(self, line: str) -> None:
+        """Write the line in this turn of the loop, with all others of the turn: to write each took 6 µs."""
+        with self._handler.lock or nullcontext():
+            if not self._waiting:
+                asyncio.get_running_loop().call_soon(self._write)
+            self._waiting.append(line)
+
+    def _write(self) -> None:
+        with self._handler.lock or nullcontext():
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self._handler.stream.write("\n".join(lines) + "\n")
+                self._handler.flush()
 
     debug = info = warning = error = critical = exception = msg
 
@@ -100,7 +117,7 @@ def access(*, method: str, route: str, status: int | None, duration_ms: float, s
         "duration_ms": duration_ms,
         "statements": statements,
     }
-    _access.lines.msg(_json(_who(None, "", event)))
+    _access.lines.msg_soon(_json(_who(None, "", event)))
 
 
 def _json(event: Event, **_: object) -> str:

@@ -1,5 +1,9 @@
 """What only a real server shows: bytes on a socket, lies about lengths, clients that leave."""
 
+import socket
+import struct
+import sys
+
 import pytest
 
 from tests.cast import Clinic
@@ -104,3 +108,22 @@ def test_slow_body_is_waited_for(address: Address, clinic: Clinic) -> None:
 def test_what_is_not_http_never_breaks_the_server(address: Address, raw: bytes) -> None:
     exchange(address, raw, half_close=True)
     assert status_of(exchange(address, request("GET /health/live HTTP/1.1"))) == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel for its count of packets")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_answer_comes_in_one_packet(address: Address, method: str) -> None:
+    with socket.create_connection(address, timeout=3) as connection:
+        for number in (1, 2):
+            connection.sendall(request(f"{method} /health/live HTTP/1.1"))
+            assert status_of(connection.recv(10_000)) == (200 if method == "GET" else 405)
+            # `tcpi_data_segs_in`, the packets with data in them that came.
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+            assert struct.unpack_from("I", info, 152)[0] == number
+
+
+def test_whoever_waits_for_leave_gets_it_before_the_answer(address: Address) -> None:
+    body = b'{"email": "nobody@clinic.test", "password": "wrong"}'
+    head = request(LOGIN, JSON_TYPE, f"Content-Length: {len(body)}", "Expect: 100-continue")
+    answer = exchange(address, head, body, pause_s=0.1)
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401")
