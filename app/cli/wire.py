@@ -27,6 +27,8 @@ ALIKE_BYTES_MAX = 1024
 # An orchestrator that is turned away would restart us for being busy.
 ALWAYS_SERVED = b"/health/"
 TELL_EVERY_S = 1.0
+# What comes before a head, if the client waits for leave to send its body.
+_GO_ON = b"HTTP/1.1 100 "
 _log = logs.logger("http")
 
 
@@ -120,7 +122,8 @@ class Protocol(HttpToolsProtocol):
 
     def serve(self, cycle: RequestResponseCycle, app: Any) -> "asyncio.Task[None]":
         """Begin to answer."""
-        cycle.transport = cast("asyncio.Transport", _InOne(cycle))
+        if cycle.scope["method"] != "HEAD":
+            cycle.transport = cast("asyncio.Transport", _InOne(self.transport))
         task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
@@ -183,20 +186,20 @@ class Protocol(HttpToolsProtocol):
 class _InOne:
     """What one answer is written to: its head waits for its body, and both go in one packet.
 
-    uvicorn writes them one after the other, and since 0.23 uvloop sends each at once.
+    uvicorn writes them one after the other, and since 0.23 uvloop sends each at once. It knows nothing of the request,
+    which would be freed late if both knew each other.
     """
 
-    __slots__ = ("_cycle", "_head", "_transport")
+    __slots__ = ("_head", "_transport")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
-        self._transport = cycle.transport
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
         # None until there is one; nothing from when it has gone.
         self._head: bytes | None = None
 
     def write(self, data: bytes) -> None:
-        """Send `data` with the head before it, unless it is the head and more will follow."""
-        if self._head is None and self._cycle.response_started and self._cycle.scope["method"] != "HEAD":
+        """Send `data` with the head before it, unless it is the head."""
+        if self._head is None and not data.startswith(_GO_ON):
             self._head = data
         else:
             self._send(data)

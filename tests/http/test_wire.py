@@ -1,5 +1,6 @@
 """What only a real server shows: bytes on a socket, lies about lengths, clients that leave."""
 
+import gc
 import socket
 import struct
 import sys
@@ -11,6 +12,7 @@ from tests.http.served import Address, exchange, request, status_of
 
 LOGIN = "POST /auth/login HTTP/1.1"
 JSON_TYPE = "Content-Type: application/json"
+ASKED = 50
 
 
 @pytest.mark.parametrize("value", [b"Bearer \xff\xfe", b"Bearer \xd0\xba\xd0\xbb", b"Bearer " + b"a" * 50_000, b"\x80"])
@@ -127,3 +129,19 @@ def test_whoever_waits_for_leave_gets_it_before_the_answer(address: Address) -> 
     head = request(LOGIN, JSON_TYPE, f"Content-Length: {len(body)}", "Expect: 100-continue")
     answer = exchange(address, head, body, pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401")
+
+
+def test_answered_request_leaves_no_cycle_behind(address: Address, clinic: Clinic) -> None:
+    """What refers to itself stays until Python looks for it: in a full house that was 50 MB."""
+    me = request("GET /users/me HTTP/1.1", f"Authorization: Bearer {clinic.paul.token}")
+    with socket.create_connection(address, timeout=3) as connection:
+        for is_counted in (False, True):
+            gc.collect()
+            gc.disable()
+            for _ in range(ASKED):
+                connection.sendall(me)
+                assert status_of(connection.recv(10_000)) == 200
+            found = gc.collect()
+            gc.enable()
+            if is_counted:
+                assert found < ASKED
