@@ -186,8 +186,8 @@ class Protocol(HttpToolsProtocol):
 class _InOne:
     """What one answer is written to: its head waits for its body, and both go in one packet.
 
-    uvicorn writes them one after the other, and since 0.23 uvloop sends each at once. It knows nothing of the request,
-    which would be freed late if both knew each other.
+    uvicorn writes them one after the other, and uvloop sends each at once. It knows nothing of the request, which would
+    be freed late if both knew each other.
     """
 
     __slots__ = ("_head", "_transport")
@@ -217,7 +217,9 @@ class _InOne:
     def _send(self, data: bytes) -> None:
         if self._head:
             data, self._head = self._head + data, b""
-        self._transport.write(data)
+        # Whoever has left hears nothing, and that is no failure of the request: uvloop would raise an error.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
 
 def _wish(cycle: RequestResponseCycle) -> bytes:

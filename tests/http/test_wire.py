@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.cast import Clinic
 from tests.http.served import Address, exchange, request, status_of
@@ -130,6 +131,20 @@ def test_whoever_waits_for_leave_gets_it_before_the_answer(address: Address) -> 
     head = request(LOGIN, JSON_TYPE, f"Content-Length: {len(body)}", "Expect: 100-continue")
     answer = exchange(address, head, body, pause_s=0.1)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401")
+
+
+def test_client_that_leaves_within_its_answers_is_no_failure(address: Address, clinic: Clinic) -> None:
+    me = request("GET /users/me HTTP/1.1", f"Authorization: Bearer {clinic.paul.token}")
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(20):
+            with socket.create_connection(address, timeout=3) as connection:
+                connection.sendall(me * 3)
+                connection.recv(100)
+                # Closed with a reset, as by a phone that loses its network.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        for _ in range(ASKED):
+            assert status_of(exchange(address, request("GET /health/live HTTP/1.1", "Connection: close"))) == 200
+    assert [line for line in lines if line["log_level"] == "error"] == []
 
 
 @pytest.fixture
