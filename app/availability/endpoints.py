@@ -95,7 +95,7 @@ async def list_slots(query: Annotated[schemas.SlotQuery, Query()], request: Requ
         after=(datetime.fromisoformat(here.position[0]), int(here.position[1])) if here.position else None,
         limit=here.rows_wanted,
     )
-    return here.page(rows, lambda slot: [slot.starts_at.isoformat(), slot.id])
+    return here.spelt(rows, lambda slot: [slot["starts_at"], slot["id"]])
 
 
 @router.delete("/availability/{id}", status_code=204, responses=refusals(SlotBooked))

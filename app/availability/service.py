@@ -59,8 +59,11 @@ async def find_slots(
     window: tuple[datetime, datetime],
     after: tuple[datetime, int] | None,
     limit: int,
-) -> list[Slot]:
-    """The clinic's slots that start within the half-open window, by start, after the one at `after`."""
+) -> list[str]:
+    """The clinic's slots that start within the half-open window, by start, after the one at `after`.
+
+    Each is a `Slot` as PostgreSQL spells it in JSON: of most pages nobody here looks into a slot.
+    """
     values: dict[str, object] = {}
     if doctor_id is not None:
         values["doctor_id"] = doctor_id

@@ -10,8 +10,10 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     FromClause,
+    Text,
     any_,
     bindparam,
+    cast,
     column,
     func,
     insert,
@@ -125,8 +127,11 @@ _PAGES_OF_ONE_LENGTH = Together(alike_by=("clinic_id", "rows"))
 
 
 @cache
-def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
-    """The clinic's slots within `[begin, end)` that match, by start. Open ones of active doctors only."""
+def slots_of_clinic(given: frozenset[str]) -> Statement[str]:
+    """The clinic's slots within `[begin, end)` that match, by start, each as a JSON object (docs/decisions/0030).
+
+    Open ones of active doctors only.
+    """
     asked = {name: kind for filter_ in sorted(given & _ASKED.keys()) for name, kind in _ASKED[filter_].items()}
     ask = calls(begin=Instant, end=Instant, **asked)
     # The index of open slots holds every other column: with the word for the status no row of the table is read.
@@ -147,9 +152,10 @@ def slots_of_clinic(given: frozenset[str]) -> Statement[Slot]:
         owner = ask.c if "doctor_id" in given else slots.c
         found = found.where(is_active_doctor(ask.c.clinic_id, owner.doctor_id))
     page = found.lateral("page")
-    query = select(ask.c.place, *page.c).select_from(ask.join(page, true()))
+    slot = cast(func.row_to_json(page.table_valued()), Text).label("slot")
+    query = select(ask.c.place, slot).select_from(ask.join(page, true()))
     in_order = query.order_by(ask.c.place, page.c.starts_at, page.c.id)
-    return compiled("slots_of_clinic", in_order, Slot, together=_PAGES_OF_ONE_LENGTH)
+    return compiled("slots_of_clinic", in_order, str, together=_PAGES_OF_ONE_LENGTH)
 
 
 _ONE = _CLINIC & (slots.c.id == bindparam("id", type_=BigInteger)) & (slots.c.status != constant("withdrawn"))

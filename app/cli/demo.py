@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
 from app.availability import rules as availability_rules
 from app.availability import service as availability
@@ -54,6 +55,7 @@ PEOPLE = (
 )
 BOOKING_PATIENT = PEOPLE[3]
 LOOKED_AT_MAX = 500
+_SLOT = TypeAdapter(availability_rules.Slot)
 
 
 def demo(
@@ -105,7 +107,7 @@ async def _bookable_slot(db: Database, ring: KeyRing, clinic_id: int, *, now: da
         before=None,
         limit=LOOKED_AT_MAX,
     )
-    slots = await availability.find_slots(
+    found = await availability.find_slots(
         db,
         clinic_id=clinic_id,
         doctor_id=None,
@@ -114,7 +116,7 @@ async def _bookable_slot(db: Database, ring: KeyRing, clinic_id: int, *, now: da
         after=None,
         limit=LOOKED_AT_MAX,
     )
-    for slot in slots:
+    for slot in map(_SLOT.validate_json, found):
         if not any(slot.starts_at < other.ends_at and other.starts_at < slot.ends_at for other in booked):
             return slot.id
     return None

@@ -16,6 +16,8 @@ _INSTANT = re.compile(
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", flags=re.ASCII | re.IGNORECASE)
 # One spelling for each number: `007` is no id.
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,18})", flags=re.ASCII)
+# PostgreSQL's JSON leaves out the last zeros of a fraction.
+_SHORT_FRACTION = re.compile(r"\.(\d{1,5})Z\"", flags=re.ASCII)
 
 
 class Body(BaseModel):
@@ -85,3 +87,14 @@ Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S"), AfterV
 def unchanged() -> Any:
     """The default of a field that may be left out but not be null; read with `model_dump(exclude_unset=True)`."""
     return Field(default_factory=lambda: None)
+
+
+def instants_respelt(text: str) -> str:
+    """JSON of PostgreSQL's with its times, which are in UTC, spelt as in all other answers.
+
+    Those have `Z`, and six digits after the point or none.
+    """
+    text = text.replace('+00:00"', 'Z"')
+    if "." in text:
+        text = _SHORT_FRACTION.sub(lambda fraction: f'.{fraction[1]:0<6}Z"', text)
+    return text

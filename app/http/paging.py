@@ -1,13 +1,15 @@
 """Keyset pages: stable while rows are inserted, sealed to the list, its filters and its caller."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Request
+from fastapi import Request, Response
 from pydantic import Field
 
-from app.http.fields import Answer, LimitText, Query
+from app.http.fields import Answer, LimitText, Query, instants_respelt
+from app.http.strict import JSON_MEDIA_TYPE
 from app.kit import cursors
 
 Item = TypeVar("Item")
@@ -47,11 +49,20 @@ class Scroll:
     def page(self, rows: Sequence[Row], position_of: Callable[[Row], Sequence[object]]) -> dict[str, object]:
         """The page made of `rows`, which may be one more than fit."""
         items = rows[: self.limit]
-        next_cursor = None
-        if len(rows) > self.limit:
-            position = [str(part) for part in position_of(items[-1])]
-            next_cursor = cursors.seal(self.key, scope=self.scope, position=position)
-        return {"items": items, "next_cursor": next_cursor}
+        return {"items": items, "next_cursor": self._after(position_of(items[-1])) if len(rows) > self.limit else None}
+
+    def spelt(self, rows: Sequence[str], position_of: Callable[[dict[str, Any]], Sequence[object]]) -> Response:
+        """The page made of JSON objects as PostgreSQL spells them, as it is sent (docs/decisions/0030).
+
+        They hold no text that somebody wrote.
+        """
+        items = rows[: self.limit]
+        next_cursor = self._after(position_of(json.loads(items[-1]))) if len(rows) > self.limit else None
+        listed = instants_respelt(",".join(items))
+        return Response(f'{{"items":[{listed}],"next_cursor":{json.dumps(next_cursor)}}}', media_type=JSON_MEDIA_TYPE)
+
+    def _after(self, position: Sequence[object]) -> str:
+        return cursors.seal(self.key, scope=self.scope, position=[str(part) for part in position])
 
 
 def scroll(request: Request, query: PageQuery, *, name: str, caller: object, parts: int) -> Scroll:

@@ -43,6 +43,16 @@ def test_everybody_finds_open_slots(clinic: Clinic, name: str) -> None:
     assert answer == {"items": [slot], "next_cursor": None}
 
 
+@pytest.mark.parametrize("microseconds", [0, 1, 500_000, 123_450, 999_999])
+def test_slots_are_spelt_alike_wherever_they_are_answered(clinic: Clinic, microseconds: int) -> None:
+    start = tomorrow().replace(microsecond=microseconds)
+    slots = [clinic.dora.offers(start + hours * HOUR) for hours in range(2)]
+    first = clinic.paul.gets("/availability/", params={"limit": 1}, expect=200).json()
+    following = {"limit": 1, "cursor": first["next_cursor"]}
+    second = clinic.paul.gets("/availability/", params=following, expect=200).json()
+    assert (first["items"] + second["items"], second["next_cursor"]) == (slots, None)
+
+
 def test_slots_come_by_start(clinic: Clinic) -> None:
     starts = [tomorrow() + hours * HOUR for hours in (3, 1, 2)]
     third, first, second = (clinic.dora.offers(start)["id"] for start in starts)
