@@ -48,21 +48,27 @@ class Scroll:
 
     def page(self, rows: Sequence[Row], position_of: Callable[[Row], Sequence[object]]) -> dict[str, object]:
         """The page made of `rows`, which may be one more than fit."""
-        items = rows[: self.limit]
-        return {"items": items, "next_cursor": self._after(position_of(items[-1])) if len(rows) > self.limit else None}
+        items, next_cursor = self._cut(rows, position_of)
+        return {"items": items, "next_cursor": next_cursor}
 
     def spelt(self, rows: Sequence[str], position_of: Callable[[dict[str, Any]], Sequence[object]]) -> Response:
         """The page made of JSON objects as PostgreSQL spells them, as it is sent (docs/decisions/0030).
 
         They hold no text that somebody wrote.
         """
-        items = rows[: self.limit]
-        next_cursor = self._after(position_of(json.loads(items[-1]))) if len(rows) > self.limit else None
+        items, next_cursor = self._cut(rows, lambda last: position_of(json.loads(last)))
         listed = instants_respelt(",".join(items))
         return Response(f'{{"items":[{listed}],"next_cursor":{json.dumps(next_cursor)}}}', media_type=JSON_MEDIA_TYPE)
 
-    def _after(self, position: Sequence[object]) -> str:
-        return cursors.seal(self.key, scope=self.scope, position=[str(part) for part in position])
+    def _cut(
+        self, rows: Sequence[Row], position_of: Callable[[Row], Sequence[object]]
+    ) -> tuple[Sequence[Row], str | None]:
+        """The items that fit, and where to go on."""
+        items = rows[: self.limit]
+        if len(rows) <= self.limit:
+            return items, None
+        position = [str(part) for part in position_of(items[-1])]
+        return items, cursors.seal(self.key, scope=self.scope, position=position)
 
 
 def scroll(request: Request, query: PageQuery, *, name: str, caller: object, parts: int) -> Scroll:
